@@ -1,0 +1,1 @@
+"""Photos: finding them, checking them, dividing them. Free of torch."""
