@@ -107,6 +107,7 @@ class Sample:
 
     path: str
     target: int  # the place of its label in Split.classes
+    sha256: str  # of the file's bytes: what is kept about a photo is kept under this
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,257 @@
+"""Who is learnt from, who decides when to stop, and who is never looked at until the end. Pure and torch-free.
+
+What the user's own folders say is kept. What they leave open is drawn by class, with a seed. Photos with equal bytes
+never lie in two parts, or the score would reward memory.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from unicodedata import normalize
+
+from core.data.report import PARTS, DatasetReport, Finding, Part, Photo, Sample, Split
+from core.errors import DataError
+
+Parts = dict[Part, list[Photo]]
+# A photo in two parts stays in the later one of these: the score has to be honest before the training is plentiful.
+PRECEDENCE: tuple[Part, ...] = ("train", "val", "test")
+NAMED = 6  # as many names as a sentence bears
+
+
+def split(
+    report: DatasetReport,
+    *,
+    seed: int = 0,
+    test: DatasetReport | None = None,
+    val_share: float = 0.15,
+    test_share: float = 0.15,
+) -> Split:
+    """Divide the photos into train, val and test; the same photos and seed give the same split on every machine.
+
+    With ``test`` the score is on that second folder, and the first one's own ``test`` photos join the training.
+    Shares are of what has to be divided, per class; a share of 0 means no such part.
+
+    Raises:
+        DataError: no photos, a single class, a class without a training photo, a test folder of other classes.
+    """
+    if not (0 <= val_share and 0 <= test_share and val_share + test_share < 1):
+        raise ValueError(f"shares must leave something to learn from: {val_share} + {test_share}")
+    _check_classes(report)
+    notes: list[Finding] = []
+    given, open_photos = _given_parts(report.photos, second_folder=test is not None, notes=notes)
+    if test is not None:
+        given["test"] = _known_photos(report.classes, test, notes)
+    given, open_photos = _without_copies(given, open_photos, second_folder=test is not None, notes=notes)
+    shares: dict[Part, float] = {"val": val_share, "test": test_share}
+    wanted = {part: share for part, share in shares.items() if part not in given}
+    drawn = _draw(open_photos, wanted, seed, notes)
+    parts: Parts = {part: given.get(part, []) + drawn.get(part, []) for part in PARTS}
+    _check_trained(report, parts)
+    notes += _unscored(report.classes, parts["test"])
+    samples = {part: _samples(photos, report.classes) for part, photos in parts.items()}
+    return Split(
+        classes=report.classes,
+        train=samples["train"],
+        val=samples["val"],
+        test=samples["test"],
+        root=report.root,
+        test_root=test.root if test is not None else None,
+        notes=tuple(notes),
+    )
+
+
+# What the user's folders say
+
+
+def _given_parts(photos: Sequence[Photo], *, second_folder: bool, notes: list[Finding]) -> tuple[Parts, list[Photo]]:
+    """The parts that are already decided, and the photos that still have to be divided.
+
+    ``train`` is only decided when nothing has to be taken from it; photos outside the part folders count as train.
+    """
+    by_part: defaultdict[Part | None, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        part = photo.part
+        if second_folder and part == "test":
+            part = "train"
+        by_part[part].append(photo)
+    unplaced = by_part.pop(None, [])
+    if len(by_part) == 1 and not unplaced:  # a single part folder divides nothing
+        return {}, list(photos)
+    open_photos = by_part.pop("train", []) + unplaced
+    if not open_photos:
+        raise DataError("dataset.no_train_folder")
+    if by_part and unplaced:
+        notes.append(_note("split_unplaced", unplaced))
+    if not second_folder and set(by_part) == {"val"}:
+        notes.append(Finding("split_test_from_train", {}))
+    return {part: chosen for part, chosen in by_part.items() if part}, open_photos
+
+
+def _known_photos(classes: tuple[str, ...], test: DatasetReport, notes: list[Finding]) -> list[Photo]:
+    """The second folder's photos whose class is known, labelled as the first folder spells it."""
+    if not test.photos:
+        raise DataError("dataset.test_empty")
+    spelling = {normalize("NFC", label): label for label in classes} | {label: label for label in classes}
+    known: list[Photo] = []
+    unknown: list[Photo] = []
+    for photo in test.photos:
+        label = spelling.get(photo.label) or spelling.get(normalize("NFC", photo.label))
+        if label is None:
+            unknown.append(photo)
+        else:
+            known.append(_relabelled(photo, label))
+    if not known:
+        raise DataError("dataset.test_unknown", names=named(test.classes), known=named(classes))
+    if unknown:
+        notes.append(_note("split_unknown_class", unknown, names=named({photo.label for photo in unknown})))
+    return known
+
+
+def _relabelled(photo: Photo, label: str) -> Photo:
+    return photo if photo.label == label else Photo(**{**photo.__dict__, "label": label})
+
+
+# Copies
+
+
+def _without_copies(
+    given: Parts, open_photos: list[Photo], *, second_folder: bool, notes: list[Finding]
+) -> tuple[Parts, list[Photo]]:
+    """Of a photo that lies in several parts, only the copies in the most protected one."""
+    found = _home_of_hashes({**given, "train": open_photos})
+    kept: Parts = {}
+    dropped: defaultdict[Part, list[Photo]] = defaultdict(list)
+    for part, photos in {**given, "train": open_photos}.items():
+        kept[part] = [photo for photo in photos if found[photo.sha256] == part]
+        for photo in photos:
+            if found[photo.sha256] != part:
+                dropped[found[photo.sha256]].append(photo)
+    if dropped and not kept["train"]:
+        raise DataError("dataset.same_photos")
+    if dropped["test"]:
+        notes.append(_note("split_leak_second_folder" if second_folder else "split_leak_test", dropped["test"]))
+    if dropped["val"]:
+        notes.append(_note("split_leak_val", dropped["val"]))
+    return {part: kept[part] for part in given}, kept["train"]
+
+
+def _home_of_hashes(parts: Parts) -> dict[str, Part]:
+    homes: dict[str, Part] = {}
+    for part in PRECEDENCE:
+        homes.update((photo.sha256, part) for photo in parts.get(part, ()))
+    return homes
+
+
+# The draw
+
+
+def _draw(photos: list[Photo], wanted: Mapping[Part, float], seed: int, notes: list[Finding]) -> Parts:
+    """Divide ``photos`` class by class; what isn't drawn for a wanted part is for training."""
+    drawn: Parts = {part: [] for part in PARTS}
+    groups = _groups(photos)
+    if copies := [photo for group in groups for photo in group if len(group) > 1]:
+        notes.append(_note("split_copies_together", copies))
+    of_class: defaultdict[str, list[list[Photo]]] = defaultdict(list)
+    contradicting: list[list[Photo]] = []
+    for group in groups:
+        if len({photo.label for photo in group}) > 1:
+            contradicting.append(group)
+        else:
+            of_class[group[0].label].append(group)
+    in_training: defaultdict[str, int] = defaultdict(int)
+    for photo in (photo for group in contradicting for photo in group):
+        in_training[photo.label] += 1
+        drawn["train"].append(photo)
+    if contradicting:
+        notes.append(_note("split_two_classes", drawn["train"]))
+    for label in sorted(of_class):
+        # A generator per class: adding a class leaves the other classes' parts as they were.
+        for part, chosen in _draw_class(of_class[label], in_training[label], wanted, Random(seed)).items():
+            drawn[part] += chosen
+    return drawn
+
+
+def _groups(photos: Iterable[Photo]) -> list[list[Photo]]:
+    """Photos with equal bytes together, in the order of their hash: file names and folder order don't matter."""
+    by_hash: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_hash[photo.sha256].append(photo)
+    return [by_hash[sha256] for sha256 in sorted(by_hash)]
+
+
+def _draw_class(groups: list[list[Photo]], in_training: int, wanted: Mapping[Part, float], random: Random) -> Parts:
+    """One class. Counts are the nearest to the shares; each wanted part gets a photo while training keeps one."""
+    random.shuffle(groups)
+    count = in_training + sum(len(group) for group in groups)
+    room = _room(count, wanted)
+    drawn: Parts = {part: [] for part in PARTS}
+    kept: list[list[Photo]] = []
+    for group in groups:
+        part = next((part for part in ("test", "val") if room.get(part, 0) >= len(group)), None)
+        if part is None:
+            kept.append(group)
+        else:
+            room[part] -= len(group)
+            drawn[part] += group
+    # Large groups of copies can leave a part empty: it gets the smallest group that training can spare.
+    for part in ("val", "test"):
+        if wanted.get(part, 0) > 0 and not drawn[part] and len(kept) + (in_training > 0) > 1:
+            smallest = min(kept, key=len)
+            kept.remove(smallest)
+            drawn[part] += smallest
+    drawn["train"] += [photo for group in kept for photo in group]
+    return drawn
+
+
+def _room(count: int, wanted: Mapping[Part, float]) -> dict[Part, int]:
+    """How many of ``count`` photos each wanted part takes; validation comes before test, training before both."""
+    room: dict[Part, int] = {}
+    left = count - 1
+    for place, part in enumerate(part for part in ("val", "test") if wanted.get(part, 0) > 0):
+        later = sum(1 for other in ("val", "test")[place + 1 :] if wanted.get(other, 0) > 0)
+        nearest = max(1, math.floor(count * wanted[part] + 0.5))
+        room[part] = max(0, min(nearest, left - later if left > later else left))
+        left -= room[part]
+    return room
+
+
+# What may go wrong, and what the user should know
+
+
+def _check_classes(report: DatasetReport) -> None:
+    if not report.photos:
+        raise DataError("dataset.empty", n=len(report.left_out))
+    if len(report.classes) == 1:
+        raise DataError("dataset.one_class", name=report.classes[0])
+
+
+def _check_trained(report: DatasetReport, parts: Parts) -> None:
+    trained = {photo.label for photo in parts["train"]}
+    if untrained := [label for label in report.classes if label not in trained]:
+        raise DataError("dataset.untrained", n=len(untrained), names=named(untrained))
+
+
+def _unscored(classes: tuple[str, ...], test: list[Photo]) -> list[Finding]:
+    """Classes that the score can't speak of; nothing to say where nobody asked for a test part."""
+    scored = {photo.label for photo in test}
+    missing = [label for label in classes if label not in scored]
+    if not test or not missing:
+        return []
+    return [Finding("split_unscored", {"n": len(missing), "names": named(missing)})]
+
+
+def _note(kind: str, photos: Sequence[Photo], **values: object) -> Finding:
+    return Finding(kind, {"n": len(photos), **values}, tuple(sorted(photo.path for photo in photos)))
+
+
+def named(labels: Iterable[str]) -> str:
+    """``“ant”, “bee”``: the first few names, and an ellipsis where there are more."""
+    ordered = sorted(labels)
+    return ", ".join(f"“{label}”" for label in ordered[:NAMED]) + (", …" if len(ordered) > NAMED else "")
+
+
+def _samples(photos: Iterable[Photo], classes: tuple[str, ...]) -> tuple[Sample, ...]:
+    number = {label: place for place, label in enumerate(classes)}
+    ordered = sorted(photos, key=lambda photo: photo.path)
+    return tuple(Sample(photo.path, number[photo.label], photo.sha256) for photo in ordered)

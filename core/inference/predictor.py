@@ -1,0 +1,130 @@
+"""A trained network ready to answer: loads what a run wrote, looks at photos as training did, gives probabilities."""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from core.config import TrainConfig
+from core.data.image import UnusablePhoto
+from core.data.pixels import Pixels, centre, squares
+from core.data.report import Split
+from core.errors import RunError
+from core.models import registry
+from core.models.build import Network, build
+from core.models.registry import Backbone, Preprocessing
+from core.models.weights import WeightsFile
+from core.runs.store import RunDirectory
+from core.training import checkpoint
+from core.training.checkpoint import Checkpoint
+from core.training.kept import normalised
+from core.workspace import write_atomically
+
+FORMAT = 1
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a network needs to be used, stored beside its weights."""
+
+    backbone: str
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    weights: dict[str, str] | None  # where the pretrained ones came from; None: from scratch
+
+    @classmethod
+    def of(cls, config: TrainConfig, split: Split, backbone: Backbone, weights: WeightsFile | None) -> "ModelCard":
+        source = {"source": weights.source, "sha256": weights.sha256} if weights else None
+        return cls(config.backbone, split.classes, backbone.preprocessing, source)
+
+    def to_json(self) -> dict[str, object]:
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: dict) -> "ModelCard":  # type: ignore[type-arg]
+        if int(data["format"]) > FORMAT:
+            raise RunError("predict.newer", value=data["format"])
+        return cls(
+            data["backbone"], tuple(data["classes"]), Preprocessing.from_json(data["preprocessing"]), data["weights"]
+        )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one photo: every class with its probability, the most likely first."""
+
+    top: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        return self.top[0][0]
+
+    @property
+    def confidence(self) -> float:
+        return self.top[0][1]
+
+
+class Predictor:
+    """One network in memory. Safe to share between threads: one photo batch is computed at a time."""
+
+    def __init__(self, network: Network, card: ModelCard, device: torch.device) -> None:
+        self.card = card
+        self.device = device
+        self._network = network.to(device, memory_format=torch.channels_last).eval()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, run: RunDirectory, device: torch.device | None = None) -> "Predictor":
+        """The model of a run. RunError while it has none."""
+        if not run.has_model:
+            raise RunError("runs.no_model", run=run.id)
+        card = ModelCard.from_json(json.loads(run.model_card.read_text("utf-8")))
+        network = build(card.backbone, len(card.classes), weights=None)
+        network.load_state_dict(load_file(run.model))
+        return cls(network, card, device or torch.device("cpu"))
+
+    def predict(self, sources: Iterable[Path | bytes]) -> Iterator[Prediction | UnusablePhoto]:
+        """One answer a photo, in order; a photo that can't be read gives its error instead of an answer."""
+        names = self.card.classes
+        for batch, probabilities in self.probabilities(sources):
+            row = iter(probabilities)
+            for square in batch:
+                if isinstance(square, UnusablePhoto):
+                    yield square
+                    continue
+                chances = next(row)
+                order = np.argsort(-chances, kind="stable")
+                yield Prediction(tuple((names[i], float(chances[i])) for i in order))
+
+    def probabilities(
+        self, sources: Iterable[Path | bytes]
+    ) -> Iterator[tuple[list[Pixels | UnusablePhoto], np.ndarray]]:
+        """Batches of decoded photos and the (readable photos, classes) float32 probabilities of those that are."""
+        preprocessing = self.card.preprocessing
+        decoded = squares(sources, preprocessing.resize, preprocessing.interpolation)
+        while batch := list(islice(decoded, BATCH)):
+            readable = [centre(square, preprocessing.crop) for square in batch if not isinstance(square, UnusablePhoto)]
+            yield batch, self._compute(readable)
+
+    def _compute(self, crops: Sequence[Pixels]) -> np.ndarray:
+        if not crops:
+            return np.empty((0, len(self.card.classes)), np.float32)
+        with self._lock, torch.inference_mode():
+            pixels = torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2)
+            logits = self._network(normalised(pixels, self.card.preprocessing))
+            return logits.softmax(dim=1).cpu().numpy()
+
+
+def write_model(run: RunDirectory, network: Network, card: ModelCard) -> None:
+    """Store the whole network; the card comes last, so that a model with a card is whole."""
+    checkpoint.save(run.model, Checkpoint(network.state_dict(), {"backbone": card.backbone}))
+    write_atomically(run.model_card, json.dumps(card.to_json(), ensure_ascii=False, indent=1).encode())
+
+

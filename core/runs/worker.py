@@ -1,0 +1,90 @@
+"""The process that trains: ``python -m core.runs.worker RUN_DIRECTORY``. Survives the page and the server."""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from filelock import Timeout
+
+from core.errors import CoreError
+from core.events import Event, Failed
+from core.runs.executor import beat, worker_lock
+from core.runs.store import EventWriter, RunDirectory
+
+BEAT_SECONDS = 1.0
+# A page may be probing the lock just when we start; it lets go within microseconds.
+LOCK_SECONDS = 2.0
+
+
+def work(run: RunDirectory) -> Event | None:
+    """Train, writing every event; returns the last one. None when another worker has this run already."""
+    lock = worker_lock(run)
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        return None
+    done = threading.Event()
+    heart = threading.Thread(target=_heart, args=(run, done), daemon=True)
+    heart.start()
+    writer = EventWriter(run)
+    try:
+        return _train(run, writer)
+    finally:
+        writer.close()
+        done.set()
+        heart.join()
+        lock.release()
+
+
+def _train(run: RunDirectory, writer: EventWriter) -> Event | None:
+    last: Event | None = None
+    try:
+        from core.training.fit import Folders, fit
+
+        info = run.info()
+        folders = Folders(weights=_weights_folder(run), cache=_cache_folder(run))
+        for event in fit(info.config, run.split(), run, folders, should_stop=run.stop_flag.exists):
+            writer.append(event)
+            last = event
+    except CoreError as error:
+        last = Failed(error=error.to_json())
+        writer.append(last)
+    except Exception as error:
+        traceback.print_exc()  # into worker.log, which the page shows
+        last = Failed(detail=f"{type(error).__name__}: {error}"[:500])
+        writer.append(last)
+    return last
+
+
+def _heart(run: RunDirectory, done: threading.Event) -> None:
+    while not done.wait(BEAT_SECONDS):
+        beat(run)
+
+
+def _weights_folder(run: RunDirectory) -> Path:
+    """``workspace/weights`` for a run below a workspace; a run made in a terminal uses the default workspace."""
+    from core.workspace import default_root
+
+    above = run.path.parent
+    return (above.parent.parent if above.name == "runs" else default_root()) / "weights"
+
+
+def _cache_folder(run: RunDirectory) -> Path:
+    """The owner's cache, so that the next run on the same photos starts at once; else inside the run."""
+    above = run.path.parent
+    return above.parent / "cache" / "kept" if above.name == "runs" else run.kept
+
+
+def main() -> int:
+    run = RunDirectory(Path(sys.argv[1]).absolute())
+    os.nice(5)  # the web server and the user's own programs go first
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} worker {os.getpid()} on {run.id}", flush=True)
+    last = work(run)
+    return 1 if isinstance(last, Failed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

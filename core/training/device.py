@@ -1,0 +1,48 @@
+"""Which device computes, what it is called, and how much memory it has taken."""
+
+import platform
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+from core.errors import ConfigError
+
+
+def pick(wish: str) -> torch.device:
+    """``auto``: the first GPU, else Apple's, else the processor. ConfigError names a device that isn't there."""
+    if wish == "auto":
+        wish = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(wish)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ConfigError("training.no_device", device=wish) from None
+    return device
+
+
+def name(device: torch.device) -> str:
+    """The device in words: the GPU's name, or the processor's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return processor_name()
+
+
+def processor_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def memory_megabytes(device: torch.device) -> float:
+    """The most that was taken so far: of the GPU where there is one, else by this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    # Kilobytes on Linux, bytes on macOS (getrusage(2)).
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
