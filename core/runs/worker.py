@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import Timeout
@@ -21,17 +22,27 @@ LOCK_SECONDS = 2.0
 
 def work(run: RunDirectory) -> Event | None:
     """Train, writing every event; returns the last one. None when another worker has this run already."""
+    last: Event | None = None
+    for event in follow(run):
+        last = event
+    return last
+
+
+def follow(run: RunDirectory) -> Iterator[Event]:
+    """The same, event by event, each written before it is given out."""
     lock = worker_lock(run)
     try:
         lock.acquire(timeout=LOCK_SECONDS)
     except Timeout:
-        return None
+        return
     done = threading.Event()
     heart = threading.Thread(target=_heart, args=(run, done), daemon=True)
     heart.start()
     writer = EventWriter(run)
     try:
-        return _train(run, writer)
+        for event in _told(run):
+            writer.append(event)
+            yield event
     finally:
         writer.close()
         done.set()
@@ -39,24 +50,18 @@ def work(run: RunDirectory) -> Event | None:
         lock.release()
 
 
-def _train(run: RunDirectory, writer: EventWriter) -> Event | None:
-    last: Event | None = None
+def _told(run: RunDirectory) -> Iterator[Event]:
+    """What fit tells; whatever goes wrong becomes the last event."""
     try:
         from core.training.fit import Folders, fit
 
-        info = run.info()
         folders = Folders(weights=_weights_folder(run), cache=_cache_folder(run))
-        for event in fit(info.config, run.split(), run, folders, should_stop=run.stop_flag.exists):
-            writer.append(event)
-            last = event
+        yield from fit(run.info().config, run.split(), run, folders, should_stop=run.stop_flag.exists)
     except CoreError as error:
-        last = Failed(error=error.to_json())
-        writer.append(last)
+        yield Failed(error=error.to_json())
     except Exception as error:
         traceback.print_exc()  # into worker.log, which the page shows
-        last = Failed(detail=f"{type(error).__name__}: {error}"[:500])
-        writer.append(last)
-    return last
+        yield Failed(detail=f"{type(error).__name__}: {error}"[:500])
 
 
 def _heart(run: RunDirectory, done: threading.Event) -> None:
@@ -80,7 +85,8 @@ def _cache_folder(run: RunDirectory) -> Path:
 
 def main() -> int:
     run = RunDirectory(Path(sys.argv[1]).absolute())
-    os.nice(5)  # the web server and the user's own programs go first
+    if hasattr(os, "nice"):
+        os.nice(5)  # the web server and the user's own programs go first
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} worker {os.getpid()} on {run.id}", flush=True)
     last = work(run)
     return 1 if isinstance(last, Failed) else 0

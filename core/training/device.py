@@ -1,7 +1,6 @@
 """Which device computes, what it is called, and how much memory it has taken."""
 
 import platform
-import resource
 import sys
 from pathlib import Path
 
@@ -43,6 +42,10 @@ def memory_megabytes(device: torch.device) -> float:
     """The most that was taken so far: of the GPU where there is one, else by this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0.0
     # Kilobytes on Linux, bytes on macOS (getrusage(2)).
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

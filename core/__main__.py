@@ -1,0 +1,70 @@
+"""Graft from a terminal: ``python -m core scan|train|evaluate|predict|backbones``.
+
+Progress for people goes to stderr; the last line of stdout is one JSON object (``predict``: one a photo).
+Exit status: 0 done, 2 the user's mistake (message and hint on stderr, as JSON on stdout), 1 ours.
+"""
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from core import jobs
+from core.errors import CoreError
+from core.words import say
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        for answer in options.job(options):
+            print(json.dumps(answer, ensure_ascii=False), flush=True)
+    except CoreError as error:
+        print(f"{error.message}\n{error.hint}", file=sys.stderr)
+        print(json.dumps({"error": error.message, "hint": error.hint, "key": error.key}, ensure_ascii=False))
+        return 2
+    except KeyboardInterrupt:
+        print(say("terminal.interrupted"), file=sys.stderr)
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        print(json.dumps({"error": f"{type(error).__name__}: {error}"}, ensure_ascii=False))
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m core", description=say("terminal.about"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    scan = _command(commands, "scan", jobs.scan_job)
+    scan.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP")
+    train = _command(commands, "train", jobs.train_job)
+    train.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP")
+    train.add_argument("--out", type=Path, required=True, metavar="RUN_DIR")
+    train.add_argument("--test", type=Path, metavar="FOLDER", help=say("terminal.test"))
+    train.add_argument("--backbone", metavar="NAME", default="efficientnet_lite0")
+    train.add_argument("--freeze-depth", metavar="all|N|none", help=say("terminal.freeze_depth"))
+    train.add_argument("--preset", default="fast", choices=("fast", "balanced", "best"))
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=say("terminal.set"))
+    evaluate = _command(commands, "evaluate", jobs.evaluate_job)
+    evaluate.add_argument("run", type=Path, metavar="RUN_DIR")
+    evaluate.add_argument("source", type=Path, metavar="FOLDER")
+    predict = _command(commands, "predict", jobs.predict_job)
+    predict.add_argument("run", type=Path, metavar="RUN_DIR")
+    predict.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    _command(commands, "backbones", jobs.backbones_job)
+    return parser
+
+
+def _command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, job: Callable) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    command = commands.add_parser(name, help=say(f"terminal.command.{name}"))
+    command.set_defaults(job=job)
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

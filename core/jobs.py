@@ -1,0 +1,238 @@
+"""What the terminal's commands do: thin compositions of the functions that the pages call as well."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core import recipes
+from core.config import TrainConfig, read_freeze_depth
+from core.data.archive import open_source
+from core.data.image import PHOTO_SUFFIXES, UnusablePhoto
+from core.data.report import DatasetReport, LeftOut, Sample, Split
+from core.data.scan import scan
+from core.data.split import split
+from core.errors import ConfigError, DataError, RunError
+from core.events import Ended, EpochEnded, Failed, Progress, WeightsReady
+from core.models import registry
+from core.runs import RunDirectory, state, store
+from core.words import say
+from core.workspace import default_root
+
+Json = dict[str, Any]
+
+
+def scan_job(options: argparse.Namespace) -> Iterator[Json]:
+    with opened(options.source) as (report, _):
+        yield {
+            "source": str(options.source),
+            "classes": dict(report.counts),
+            "images": len(report.photos),
+            "skipped": len(report.left_out),
+            "left_out": [{"path": row.path, "reason": row.reason, "text": row.text} for row in report.left_out],
+            "findings": [{"kind": row.kind, "text": row.text, "photos": row.photos} for row in report.findings],
+            "fingerprint": report.fingerprint,
+        }
+
+
+def train_job(options: argparse.Namespace) -> Iterator[Json]:
+    if options.out.exists() and any(options.out.iterdir()):
+        raise RunError("runs.not_empty", folder=str(options.out))
+    with opened(options.source) as (report, _), opened(options.test) as (test, _):
+        divided = split(report, seed=options.seed, test=test if options.test else None)
+        config = _config(options, divided)
+        options.out.mkdir(parents=True, exist_ok=True)
+        dataset = {
+            "name": options.source.name,
+            "fingerprint": report.fingerprint,
+            "photos": len(report.photos),
+            "skipped": len(report.left_out),
+        }
+        run = store.fill(options.out.absolute(), config, divided, title=options.source.name, dataset=dataset)
+        yield _train(run, report)
+
+
+def evaluate_job(options: argparse.Namespace) -> Iterator[Json]:
+    from core.inference.evaluate import evaluate
+    from core.inference.predictor import Predictor
+
+    predictor = Predictor.load(RunDirectory(options.run))
+    with opened(options.source) as (report, _):
+        samples, unknown = labelled(report, predictor.card.classes)
+        results = _last(evaluate(predictor, samples, Path(report.root)), _tell)
+        answer = results.to_json()
+        del answer["answers"]
+        yield {"run": str(options.run), "unknown_classes": unknown, **answer}
+
+
+def predict_job(options: argparse.Namespace) -> Iterator[Json]:
+    from core.inference.predictor import Predictor
+
+    predictor = Predictor.load(RunDirectory(options.run))
+    paths = list(_photos_at(options.paths))
+    for path, answer in zip(paths, predictor.predict(paths), strict=True):
+        if isinstance(answer, UnusablePhoto):
+            yield {"path": str(path), "label": None, "confidence": None, "top": [], "error": answer.message}
+        else:
+            top = [{"label": label, "confidence": chance} for label, chance in answer.top[:5]]
+            yield {"path": str(path), "label": answer.label, "confidence": answer.confidence, "top": top}
+
+
+def backbones_job(options: argparse.Namespace) -> Iterator[Json]:
+    rows = registry.table_rows(default_root() / "weights")
+    for row in rows:
+        accuracy = "      " if row["imagenet_top1"] is None else f"{row['imagenet_top1']:5.1f}%"
+        print(
+            f"{row['name']:22} {row['parameters'] / 1e6:7.1f} M {row['megabytes']:7.0f} MB {accuracy}  {row['where']}",
+            file=sys.stderr,
+        )
+    yield {"backbones": rows}
+
+
+def labelled(report: DatasetReport, classes: tuple[str, ...]) -> tuple[list[Sample], list[str]]:
+    """The photos whose class the model knows, and the class names it doesn't. DataError when it knows none."""
+    places = {name: place for place, name in enumerate(classes)}
+    samples = [Sample(p.path, places[p.label], p.sha256) for p in report.photos if p.label in places]
+    unknown = [label for label in report.classes if label not in places]
+    if not samples:
+        raise DataError("terminal.no_known_class", folder=report.root, classes=", ".join(classes[:20]))
+    return samples, unknown
+
+
+@contextmanager
+def opened(source: Path | None) -> Iterator[tuple[DatasetReport, tuple[LeftOut, ...]]]:
+    """The report on a folder or a zip; the zip's photos lie in a temporary folder until the block ends."""
+    if source is None:
+        yield DatasetReport("", (), (), (), "classes"), ()
+        return
+    with tempfile.TemporaryDirectory(prefix="graft-") as scratch:
+        folder, left_out = open_source(source, Path(scratch))
+        report = scan(folder, on_progress=_tell_count)
+        sys.stderr.write("\n")
+        merged = DatasetReport(
+            report.root, report.photos, (*report.left_out, *left_out), report.findings, report.layout
+        )
+        yield merged, left_out
+
+
+def _config(options: argparse.Namespace, divided: Split) -> TrainConfig:
+    import torch
+
+    backbone = registry.backbone(options.backbone)
+    facts = recipes.Facts(
+        photos=len(divided.train),
+        classes=len(divided.classes),
+        stages=len(backbone.stages),
+        gpu=torch.cuda.is_available(),
+    )
+    config = recipes.recipe(options.preset, facts, backbone=options.backbone, seed=options.seed).config
+    settings = dict(_pair(text) for text in options.set)
+    if options.freeze_depth is not None:
+        read_freeze_depth(options.freeze_depth)
+        settings.setdefault("freeze_depth", options.freeze_depth)
+    return config.with_settings(settings)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ConfigError("terminal.pair", text=text)
+    return name.strip(), value.strip()
+
+
+def _train(run: RunDirectory, report: DatasetReport) -> Json:
+    from core.runs.worker import follow
+
+    for event in follow(run):
+        _tell(event)
+    sys.stderr.write("\n")
+    folded = state.fold(store.read_events(run)[0])
+    if folded.failed is not None:
+        raise _as_error(folded.failed)
+    assert folded.weights is not None and folded.started is not None and folded.ended is not None
+    return summary(run, folded, report)
+
+
+def summary(run: RunDirectory, folded: state.RunState, report: DatasetReport | None = None) -> Json:
+    """What a finished run comes to, in one flat object."""
+    info = run.info()
+    weights, started, ended = folded.weights, folded.started, folded.ended
+    seconds = dict(ended.seconds or {}) if ended else {}
+    return {
+        "run": str(run.path),
+        "backbone": info.config.backbone,
+        "freeze_depth": weights.frozen_stages if weights else None,
+        "trainable_parameters": weights.trainable_parameters if weights else None,
+        "classes": list(run.split().classes),
+        "images": info.dataset["photos"],
+        "skipped": info.dataset["skipped"],
+        "best_val_accuracy": ended.best_val_accuracy if ended else None,
+        "test_accuracy": folded.evaluated.accuracy if folded.evaluated else None,
+        "test_correct": folded.evaluated.correct if folded.evaluated else None,
+        "test_total": folded.evaluated.total if folded.evaluated else None,
+        "epochs": len(folded.epochs),
+        "ended": ended.reason if ended else None,
+        "seconds": round(sum(seconds.values()), 3),
+        "seconds_by_phase": seconds,
+        "device": started.device_name if started else None,
+        "weights": {"name": weights.name, "source": weights.source, "sha256": weights.sha256} if weights else None,
+        "seed": info.config.seed,
+        "fingerprint": info.fingerprint,
+    }
+
+
+def _as_error(failed: Failed) -> Exception:
+    from core.errors import CoreError
+
+    if failed.error is not None:
+        return CoreError.from_json(failed.error)
+    return RuntimeError(failed.detail)
+
+
+def _photos_at(paths: list[Path]) -> Iterator[Path]:
+    """Files as named, folders as the photos below them."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file())
+        elif path.exists():
+            yield path
+        else:
+            raise DataError("terminal.no_file", path=str(path))
+
+
+def _last(generator: Iterator[Any], each: Callable[[Any], None]) -> Any:
+    """Run a generator to its end, looking at what it yields; returns what it returns."""
+    while True:
+        try:
+            each(next(generator))
+        except StopIteration as stop:
+            return stop.value
+
+
+def _tell_count(done: int, total: int) -> None:
+    sys.stderr.write("\r" + say("terminal.scanned", done=done, total=total))
+    sys.stderr.flush()
+
+
+def _tell(event: object) -> None:
+    """One line for people, written over by the next of its kind."""
+    match event:
+        case WeightsReady():
+            line = say("terminal.weights", name=event.name, source=event.source) + "\n"
+        case Progress():
+            line = say("terminal.progress", phase=say(f"terminal.phase.{event.phase}"), done=event.done, total=event.total)
+        case EpochEnded():
+            val = say("training.no_validation") if event.val_accuracy is None else f"{event.val_accuracy:.3f}"
+            line = say(
+                "terminal.epoch", phase=say(f"terminal.phase.{event.phase}"), epoch=event.epoch, of=event.of,
+                loss=f"{event.train_loss:.3f}", accuracy=val,
+            )  # fmt: skip
+        case Ended():
+            line = "\n" + say(f"terminal.ended.{event.reason}")
+        case _:
+            return
+    sys.stderr.write(f"\r\x1b[K{line}")
+    sys.stderr.flush()
