@@ -7,6 +7,7 @@ never lie in two parts, or the score would reward memory.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from unicodedata import normalize
 
@@ -43,8 +44,8 @@ def split(
     if test is not None:
         given["test"] = _known_photos(report.classes, test, notes)
     given, open_photos = _without_copies(given, open_photos, second_folder=test is not None, notes=notes)
-    shares: dict[Part, float] = {"val": val_share, "test": test_share}
-    wanted = {part: share for part, share in shares.items() if part not in given}
+    shares: tuple[tuple[Part, float], ...] = (("val", val_share), ("test", test_share))
+    wanted: dict[Part, float] = {part: share for part, share in shares if share > 0 and part not in given}
     drawn = _draw(open_photos, wanted, seed, notes)
     parts: Parts = {part: given.get(part, []) + drawn.get(part, []) for part in PARTS}
     _check_trained(report, parts)
@@ -109,7 +110,7 @@ def _known_photos(classes: tuple[str, ...], test: DatasetReport, notes: list[Fin
 
 
 def _relabelled(photo: Photo, label: str) -> Photo:
-    return photo if photo.label == label else Photo(**{**photo.__dict__, "label": label})
+    return photo if photo.label == label else replace(photo, label=label)
 
 
 # Copies
@@ -119,10 +120,11 @@ def _without_copies(
     given: Parts, open_photos: list[Photo], *, second_folder: bool, notes: list[Finding]
 ) -> tuple[Parts, list[Photo]]:
     """Of a photo that lies in several parts, only the copies in the most protected one."""
-    found = _home_of_hashes({**given, "train": open_photos})
+    parts: Parts = {**given, "train": open_photos}
+    found = _home_of_hashes(parts)
     kept: Parts = {}
     dropped: defaultdict[Part, list[Photo]] = defaultdict(list)
-    for part, photos in {**given, "train": open_photos}.items():
+    for part, photos in parts.items():
         kept[part] = [photo for photo in photos if found[photo.sha256] == part]
         for photo in photos:
             if found[photo.sha256] != part:
@@ -188,15 +190,15 @@ def _draw_class(groups: list[list[Photo]], in_training: int, wanted: Mapping[Par
     drawn: Parts = {part: [] for part in PARTS}
     kept: list[list[Photo]] = []
     for group in groups:
-        part = next((part for part in ("test", "val") if room.get(part, 0) >= len(group)), None)
+        part: Part | None = next((name for name, places in room.items() if places >= len(group)), None)
         if part is None:
             kept.append(group)
         else:
             room[part] -= len(group)
             drawn[part] += group
     # Large groups of copies can leave a part empty: it gets the smallest group that training can spare.
-    for part in ("val", "test"):
-        if wanted.get(part, 0) > 0 and not drawn[part] and len(kept) + (in_training > 0) > 1:
+    for part in room:
+        if not drawn[part] and kept and len(kept) + in_training > 1:
             smallest = min(kept, key=len)
             kept.remove(smallest)
             drawn[part] += smallest
@@ -208,10 +210,10 @@ def _room(count: int, wanted: Mapping[Part, float]) -> dict[Part, int]:
     """How many of ``count`` photos each wanted part takes; validation comes before test, training before both."""
     room: dict[Part, int] = {}
     left = count - 1
-    for place, part in enumerate(part for part in ("val", "test") if wanted.get(part, 0) > 0):
-        later = sum(1 for other in ("val", "test")[place + 1 :] if wanted.get(other, 0) > 0)
+    asked: list[Part] = [part for part in PARTS if part in wanted]
+    for later, part in zip(reversed(range(len(asked))), asked, strict=True):
         nearest = max(1, math.floor(count * wanted[part] + 0.5))
-        room[part] = max(0, min(nearest, left - later if left > later else left))
+        room[part] = min(nearest, left - later if left > later else left)
         left -= room[part]
     return room
 
