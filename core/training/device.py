@@ -1,12 +1,11 @@
 """Which device computes, what it is called, and how much memory it has taken."""
 
-import platform
 import sys
-from pathlib import Path
 
 import torch
 
 from core.errors import ConfigError
+from core.machine import processor_name
 
 
 def pick(wish: str) -> torch.device:
@@ -26,16 +25,6 @@ def name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return processor_name()
-
-
-def processor_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def memory_megabytes(device: torch.device) -> float:

@@ -1,0 +1,64 @@
+"""Model: a preset, a backbone, how much of it stays frozen, and what that costs; then the run begins."""
+
+import streamlit as st
+
+from core import runs
+from core.config import TrainConfig
+from core.data.report import DatasetReport
+from core.errors import CoreError
+from core.words import say
+from pages.parts import backbones, choices, panels, state
+
+
+def main() -> None:
+    st.title(say("model.title"), anchor=False)
+    known = state.report()
+    if known is None:
+        panels.waiting_for("photos", say("model.waits"))
+        return
+    state.show_place(state.DATASET)
+    try:
+        divided = state.split_of(known)
+    except CoreError as error:
+        panels.error_box(error)
+        panels.waiting_for("photos", say("model.waits"))
+        return
+    backbone = backbones.chosen()
+    config = choices.preset(divided, backbone)
+    ready = backbones.weights_ready(backbone)
+    start = st.container(key="start_action")
+    st.subheader(say("model.backbone"), anchor=False)
+    backbones.cards()
+    st.subheader(say("model.depth"), anchor=False)
+    config = choices.depth(config, backbone, len(divided.classes), divided)
+    config = choices.all_settings(config)
+    with start:
+        _start(config, known, ready)
+
+
+def _start(config: TrainConfig, known: DatasetReport, ready: bool) -> None:
+    pressed = st.button(
+        say("model.start"), type="primary", key="start_training", icon=":material/play_arrow:", disabled=not ready
+    )
+    if not pressed:
+        return
+    chosen = state.dataset()
+    assert chosen is not None  # the page stopped above otherwise
+    dataset = {
+        "id": chosen.id,
+        "name": chosen.name,
+        "fingerprint": known.fingerprint,
+        "photos": len(known.photos),
+        "skipped": len(known.left_out),
+    }
+    try:
+        divided = state.split_of(known, config.seed)
+        run = runs.submit(state.workspace().runs, config, divided, title=chosen.name, dataset=dataset)
+    except CoreError as error:
+        panels.error_box(error)
+        return
+    state.choose_run(run.id)
+    st.switch_page(st.session_state["pages"]["train"], query_params=state.place())
+
+
+main()

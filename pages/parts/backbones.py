@@ -1,0 +1,158 @@
+"""The backbones as cards: what each is good for, how large, how accurate, how fast here, and where its weights are."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from core import runs
+from core.errors import CoreError
+from core.models import registry, speed, weights
+from core.models.registry import Backbone
+from core.runs.executor import PROJECT
+from core.words import say
+from pages.parts import panels, state
+
+QUERY = "backbone"
+DEFAULT = "efficientnet_lite0"
+COLUMNS = 3
+
+
+def chosen() -> Backbone:
+    """The backbone named in the address, else the one used before, else the default."""
+    name = st.query_params.get(QUERY) or st.session_state.get("backbone") or DEFAULT
+    try:
+        backbone = registry.backbone(name)
+    except CoreError:
+        backbone = registry.backbone(DEFAULT)
+    _choose(backbone.name)
+    return backbone
+
+
+def _choose(name: str) -> None:
+    st.session_state["backbone"] = name
+    if name != DEFAULT or QUERY in st.query_params:
+        st.query_params[QUERY] = name
+
+
+def weights_ready(backbone: Backbone) -> bool:
+    """Whether its weights are at hand; where they aren't, offer to fetch or import them."""
+    folder = state.workspace().weights
+    if weights.find(backbone, folder) is not None:
+        return True
+    others = ", ".join(one.title for one in registry.backbones() if weights.find(one, folder) is not None)
+    st.warning(say("model.missing", name=backbone.title, others=others), icon=":material/cloud_download:")
+    label = say("model.fetch", megabytes=f"{backbone.megabytes:.0f}")
+    if st.button(label, key="fetch_weights", icon=":material/download:"):
+        _fetch(backbone, folder)
+    with st.expander(say("model.import_title"), icon=":material/upload_file:"):
+        _import(backbone, folder)
+    return False
+
+
+def _fetch(backbone: Backbone, folder: Path) -> None:
+    """Shows progress; leaving the page stops it, and the next try goes on from there."""
+    bar = st.progress(0.0, text=say("model.fetching", name=backbone.title, done=0, total=f"{backbone.megabytes:.0f}"))
+
+    def note(done: int, total: int) -> None:
+        text = say("model.fetching", name=backbone.title, done=f"{done / 1e6:.0f}", total=f"{total / 1e6:.0f}")
+        bar.progress(min(1.0, done / max(1, total)), text=text)
+
+    try:
+        weights.fetch(backbone, folder, on_progress=note)
+    except CoreError as error:
+        bar.empty()
+        panels.error_box(error)
+        return
+    st.rerun()
+
+
+def _import(backbone: Backbone, folder: Path) -> None:
+    given = st.file_uploader(
+        say("model.import_title"), type=["pth", "pt", "safetensors"], key="import_weights", help=say("model.import_help")
+    )
+    if given is None:
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"given{Path(given.name).suffix.lower()}"
+        path.write_bytes(given.getbuffer())
+        try:
+            weights.import_file(path, backbone, folder)
+        except CoreError as error:
+            panels.error_box(error)
+            return
+    st.toast(say("model.imported", name=backbone.title))
+    st.rerun()
+
+
+def cards() -> None:
+    """Backbones whose weights are at hand, then the others that are worth knowing, then every one by name."""
+    folder = state.workspace().weights
+    now = chosen()
+    featured = [registry.backbone(name) for name in registry.FEATURED]
+    at_hand = [one for one in featured if weights.find(one, folder) is not None]
+    _grid(at_hand, now, folder)
+    with st.expander(say("model.other"), icon=":material/more_horiz:", expanded=now not in at_hand):
+        _grid([one for one in featured if one not in at_hand], now, folder)
+        names = [one.name for one in registry.backbones()]
+        picked = st.selectbox(
+            say("model.other"), names, index=names.index(now.name), key=f"any_{now.name}", help=say("model.other_help"),
+            format_func=lambda name: registry.backbone(name).title,
+        )  # fmt: skip
+        if picked != now.name:
+            _choose(picked)
+            st.rerun()
+    measure_missing([one.name for one in at_hand])
+
+
+def _grid(shown: list[Backbone], now: Backbone, folder: Path) -> None:
+    for start in range(0, len(shown), COLUMNS):
+        for column, one in zip(st.columns(COLUMNS), shown[start : start + COLUMNS], strict=False):
+            with column, st.container(border=True, height="stretch", key=f"card_{one.name}"):
+                _card(one, now, folder)
+
+
+def _card(one: Backbone, now: Backbone, folder: Path) -> None:
+    st.markdown(f"**{one.title}**")
+    st.caption(say(one.good_for))
+    known = speed.load(state.workspace().speeds, one.name)
+    accuracy = say("model.accuracy_unknown")
+    if one.imagenet_top1 is not None:
+        accuracy = say("model.accuracy", accuracy=f"{one.imagenet_top1:.1f}")
+    lines = [
+        say("model.size", parameters=f"{one.parameters / 1e6:.1f}", megabytes=f"{one.megabytes:.0f}"),
+        accuracy,
+        say("model.speed", speed=f"{known.photos_per_second:.0f}") if known else say("model.speed_unknown"),
+        say("model.at_hand")
+        if weights.find(one, folder) is not None
+        else say("model.to_fetch", megabytes=f"{one.megabytes:.0f}"),
+    ]
+    st.markdown("\n".join(f"- {line}" for line in lines), help=one.imagenet_source)
+    if one.name == now.name:
+        st.badge(say("model.used"), icon=":material/check:", color="green")
+    elif st.button(say("model.use"), key=f"use_{one.name}"):
+        _choose(one.name)
+        st.rerun()
+
+
+def measure_missing(names: list[str]) -> None:
+    """Measure in a process of its own what wasn't measured yet; never beside a run, whose speed it would share."""
+    folder = state.workspace().speeds
+    missing = [name for name in names if speed.load(folder, name) is None]
+    if not missing or _measuring() or any(state.state_of(run).open for run, _ in runs.list_runs(state.workspace().runs)[:3]):
+        return
+    st.session_state["measuring"] = subprocess.Popen(
+        [sys.executable, "-m", "core.models.speed", *missing, "--into", str(folder)],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _measuring() -> bool:
+    process = st.session_state.get("measuring")
+    return process is not None and process.poll() is None

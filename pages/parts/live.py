@@ -1,0 +1,97 @@
+"""A run's state as a page shows it: words, numbers, curves. Drawn again each second from the run's events."""
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.runs import RunDirectory, RunState
+from core.words import say
+from pages.parts import charts, panels
+from pages.parts.cards import stat_row
+from pages.parts.plot import plot
+
+ICONS = {
+    "starting": ":material/hourglass_top:",
+    "running": ":material/autorenew:",
+    "finished": ":material/check_circle:",
+    "stopped": ":material/stop_circle:",
+    "failed": ":material/error:",
+    "lost": ":material/heart_broken:",
+}
+LONGEST_CURVE = 600  # points a series that a chart is sent
+
+
+def status(known: RunState) -> None:
+    """One line in words, and how far the current phase is."""
+    words = panels.ending(known)
+    left = known.seconds_left
+    if known.open:
+        text = f"{words} · {say('train.left', time=panels.duration(left))}" if left is not None else words
+        st.progress(known.share_done, text=text)
+    elif known.status in ("failed", "lost"):
+        st.error(words, icon=ICONS[known.status])
+    else:
+        st.success(words, icon=ICONS[known.status])
+    for notice in known.notices:
+        st.warning(panels.shown(notice.key, **dict(notice.values or {})), icon=":material/warning:")
+
+
+def facts(known: RunState) -> None:
+    """The numbers of the moment."""
+    last = known.epochs[-1] if known.epochs else None
+    best = known.best
+    progress = known.progress
+    speed = progress.per_second if progress and progress.phase != "weights" else 0.0
+    speed = speed or (last.photos_per_second if last else 0.0)
+    memory = max((e.memory_megabytes for e in (progress, last) if e is not None), default=0.0)
+    unknown = "–"
+    stat_row(
+        [
+            (say("train.epoch"), f"{last.epoch} / {last.of}" if last else unknown, say("train.epoch_help")),
+            (
+                say("train.best"),
+                panels.percent(best.val_accuracy) if best and best.val_accuracy is not None else unknown,
+                say("train.best_help"),
+            ),
+            (say("train.speed"), f"{speed:,.0f}" if speed else unknown, say("train.speed_help")),
+            (
+                say("train.memory"),
+                f"{memory / 1000:.1f} GB" if memory else unknown,
+                say("train.memory_help", device=known.started.device_name if known.started else ""),
+            ),
+        ]
+    )
+
+
+def curves(known: RunState) -> None:
+    """Loss and accuracy over the epochs; zoom and legend stay while points arrive."""
+    if not known.epochs:
+        return
+    points = charts.thinned(known.epochs, LONGEST_CURVE)
+    for metric in ("loss", "accuracy"):
+        figure = charts.curves(points, metric)
+        plot(figure, key=f"curve_{metric}", alt=charts.curves_alt(points, metric), height=300)
+
+
+def problems(run: RunDirectory, known: RunState) -> None:
+    """Why it failed, for the user; and the end of the worker's log, for whoever helps them."""
+    if known.failed is not None and known.failed.error is not None:
+        panels.error_box(CoreError.from_json(known.failed.error))
+    elif known.failed is not None:
+        panels.error_box(CoreError("runs.ours", detail=known.failed.detail))
+    if known.status in ("failed", "lost"):
+        with st.expander(say("train.log"), icon=":material/terminal:", expanded=known.status == "lost"):
+            st.code(run.log_tail() or say("train.log_empty"), language=None)
+
+
+def record(run: RunDirectory, known: RunState) -> None:
+    """What made this run, so that it can be made again."""
+    with st.expander(say("train.record"), icon=":material/receipt_long:"):
+        rows = {"run": run.id, **{k: str(v) for k, v in run.info().config.to_json().items() if k != "format"}}
+        if known.started:
+            rows |= {f"{name} version": text for name, text in (known.started.versions or {}).items()}
+        if known.weights:
+            rows |= {"weights sha256": known.weights.sha256, "weights from": known.weights.source}
+        if known.ended:
+            rows |= {f"seconds: {phase}": f"{seconds:.2f}" for phase, seconds in (known.ended.seconds or {}).items()}
+        rows["photos' fingerprint"] = run.info().fingerprint
+        st.dataframe([{"": name, " ": value} for name, value in rows.items()], hide_index=True, key="record")

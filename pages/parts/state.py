@@ -1,0 +1,158 @@
+"""Who is here and what they are looking at: every session and query key of the app, each behind a typed function."""
+
+import json
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from core.data import datasets, intake
+from core.data.datasets import Dataset, DatasetState
+from core.data.intake import Upload
+from core.data.report import DatasetReport, Split
+from core.data.split import split
+from core.errors import CoreError
+from core.inference.metrics import Results
+from core.runs import RunDirectory, RunState, Watch, open_run
+from core.runs.executor import LocalExecutor
+from core.workspace import Workspace, default_root
+
+DATASET = "set"  # query key of the data set's id
+RUN = "run"  # query key of the run's id
+ASSETS = Path(__file__).parent.parent.parent / "assets"
+
+
+def workspace() -> Workspace:
+    """The folders of whoever is here. One person on loopback for now: everything is theirs."""
+    return Workspace(default_root(), "me")
+
+
+def remember_place() -> None:
+    """Take the ids in the address, or put the remembered ones there, so that a reload or a shared link comes back."""
+    for key in (DATASET, RUN):
+        given = st.query_params.get(key)
+        if given:
+            st.session_state[f"place_{key}"] = given
+
+
+def show_place(*keys: str) -> None:
+    """Write the ids this page depends on into its address."""
+    for key in keys:
+        value = st.session_state.get(f"place_{key}")
+        if value and st.query_params.get(key) != value:
+            st.query_params[key] = value
+
+
+def place() -> dict[str, str]:
+    """The ids to carry along in a link."""
+    return {key: st.session_state[f"place_{key}"] for key in (DATASET, RUN) if st.session_state.get(f"place_{key}")}
+
+
+def choose_dataset(identifier: str | None) -> None:
+    _choose(DATASET, identifier)
+
+
+def choose_run(identifier: str | None) -> None:
+    _choose(RUN, identifier)
+
+
+def _choose(key: str, identifier: str | None) -> None:
+    st.session_state[f"place_{key}"] = identifier
+    if identifier is None:
+        st.query_params.pop(key, None)
+
+
+def dataset() -> Dataset | None:
+    """The chosen data set, if there is one and it is still there."""
+    identifier = st.session_state.get(f"place_{DATASET}")
+    if not identifier:
+        run = current_run()
+        identifier = run.info().dataset.get("id") if run else None
+    if not identifier:
+        return None
+    try:
+        return datasets.open_dataset(workspace(), str(identifier))
+    except CoreError:
+        return None
+
+
+def current_run() -> RunDirectory | None:
+    """The chosen run, if there is one and it is still there."""
+    identifier = st.session_state.get(f"place_{RUN}")
+    if not identifier:
+        return None
+    try:
+        return open_run(workspace().runs, identifier)
+    except CoreError:
+        return None
+
+
+def report() -> DatasetReport | None:
+    """What the scan of the chosen data set found, once it is ready."""
+    chosen = dataset()
+    if chosen is None:
+        return None
+    state = look_at(chosen)
+    return state.report if state.status == "ready" else None
+
+
+def look_at(chosen: Dataset) -> DatasetState:
+    return datasets.watch(chosen)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _split(_report: DatasetReport, fingerprint: str, seed: int) -> Split:
+    return split(_report, seed=seed)
+
+
+def split_of(known: DatasetReport, seed: int = 0) -> Split:
+    return _split(known, f"{known.root} {known.fingerprint}", seed)
+
+
+def watch_of(run: RunDirectory) -> Watch:
+    """One follower a session and run, so that each look reads only what is new."""
+    watches: dict[str, Watch] = st.session_state.setdefault("watches", {})
+    if run.id not in watches:
+        watches[run.id] = Watch(run, LocalExecutor())
+    return watches[run.id]
+
+
+def state_of(run: RunDirectory) -> RunState:
+    return watch_of(run).look()
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _results(path: str, changed: float) -> Results:
+    del changed  # part of the cache's key: a resumed run is scored again
+    return Results.from_json(json.loads(Path(path).read_text("utf-8")))
+
+
+def results_of(run: RunDirectory) -> Results | None:
+    """The scores on the test part, once they are there."""
+    if not run.metrics.exists():
+        return None
+    return _results(str(run.metrics), run.metrics.stat().st_mtime)
+
+
+def upload(purpose: intake.Purpose) -> Upload:
+    """The place this session's photos arrive in; its id outlives a reload only as long as the session."""
+    key = f"upload_{purpose}"
+    identifier = st.session_state.get(key)
+    if identifier:
+        try:
+            return intake.open_upload(workspace(), identifier)
+        except CoreError:
+            pass
+    begun = intake.begin(workspace(), purpose=purpose)
+    st.session_state[key] = begun.id
+    return begun
+
+
+def forget_upload(purpose: intake.Purpose) -> None:
+    """The photos have become something else, or are done with: the next upload begins anew."""
+    st.session_state.pop(f"upload_{purpose}", None)
+
+
+def allowed_folders() -> tuple[Path, ...]:
+    """Folders that the operator lets people read: ``GRAFT_FOLDERS``, none unless it is set."""
+    return tuple(Path(part) for part in os.environ.get("GRAFT_FOLDERS", "").split(os.pathsep) if part)

@@ -1,0 +1,91 @@
+"""Photos: bring them in, see what was found, and how they will be divided."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.data import datasets
+from core.data.datasets import Dataset, DatasetState
+from core.errors import CoreError
+from core.words import say
+from pages.parts import panels, report, state
+from pages.parts.uploader import uploader
+
+
+def main() -> None:
+    chosen = state.dataset()
+    if chosen is None:
+        st.title(say("photos.bring_title"), anchor=False)
+        _bring()
+        return
+    state.choose_dataset(chosen.id)
+    state.show_place(state.DATASET)
+    st.title(panels.plain(chosen.name), anchor=False)
+    known = state.look_at(chosen)
+    if known.status in ("waiting", "scanning"):
+        _progress(chosen)
+    elif known.report is not None and known.status == "ready":
+        report.show(known.report)
+    else:
+        _failed(chosen, known)
+    if st.button(say("photos.others"), key="others", icon=":material/add_photo_alternate:"):
+        state.choose_dataset(None)
+        state.choose_run(None)
+        st.rerun()
+
+
+def _bring() -> None:
+    st.markdown(say("photos.how"))
+    upload = state.upload("dataset")
+    arrived = uploader("photos_upload", upload=upload, mode="dataset")
+    if arrived is not None and arrived.received:
+        _open(lambda: datasets.adopt(state.workspace(), upload))
+    with st.container(horizontal=True):
+        if st.button(say("start.demo"), icon=":material/eco:", key="demo", help=say("start.demo_help")):
+            _open(lambda: datasets.make_demo(state.workspace()))
+    if state.allowed_folders():
+        _server_folder()
+
+
+def _server_folder() -> None:
+    with st.expander(say("photos.server"), icon=":material/folder_open:"), st.form("server_folder", border=False):
+        folder = st.text_input(say("photos.server_path"), key="server_path", help=say("photos.server_help"))
+        if st.form_submit_button(say("photos.server_use"), key="server_use") and folder.strip():
+            allowed = state.allowed_folders()
+            _open(lambda: datasets.from_server_folder(state.workspace(), Path(folder.strip()), allowed))
+
+
+def _open(make) -> None:  # noqa: ANN001
+    """Make a data set and show it; a mistake of the user's is shown where it was made."""
+    try:
+        made = make()
+    except CoreError as error:
+        panels.error_box(error)
+        return
+    state.forget_upload("dataset")
+    state.choose_dataset(made.id)
+    state.choose_run(None)
+    st.rerun()
+
+
+@st.fragment(run_every=0.5)
+def _progress(chosen: Dataset) -> None:
+    known = state.look_at(chosen)
+    if known.status not in ("waiting", "scanning"):
+        st.rerun()
+    share = known.done / known.total if known.total else 0.0
+    text = say(f"photos.phase.{known.phase or 'waiting'}", done=known.done, total=known.total)
+    st.progress(min(1.0, share), text=text)
+
+
+def _failed(chosen: Dataset, known: DatasetState) -> None:
+    if known.error is not None:
+        panels.error_box(known.error)
+    else:
+        st.error(say("photos.lost"), icon=":material/error:")
+    if st.button(say("photos.again"), type="primary", key="scan_again", icon=":material/refresh:"):
+        datasets.start_scan(chosen)
+        st.rerun()
+
+
+main()

@@ -1,0 +1,41 @@
+"""Results: the score on photos the model never saw, how sure that score is, and where it goes wrong."""
+
+import streamlit as st
+
+from core import runs
+from core.inference.metrics import Results
+from core.words import say
+from pages.parts import panels, scores, state
+
+
+def main() -> None:
+    st.title(say("results.title"), anchor=False)
+    run = state.current_run()
+    if run is None:
+        if not runs.list_runs(state.workspace().runs):
+            panels.waiting_for("model", say("results.waits"))
+        scores.all_runs(None)
+        return
+    state.choose_run(run.id)
+    state.show_place(state.RUN)
+    st.caption(panels.run_label(run, run.info()))
+    results = state.results_of(run)
+    if results is not None and results.total:
+        _show(results, run.split().root_of("test"))
+    elif run.has_model:
+        st.info(say("results.no_test"), icon=":material/info:")
+    else:
+        panels.waiting_for("train", say("results.not_ready"))
+    if run.has_model:
+        panels.next_step("try_it", say("results.next"))
+    scores.all_runs(run)
+
+
+def _show(results: Results, root: str) -> None:
+    scores.headline(results)
+    scores.confusion(results)
+    scores.per_class(results)
+    scores.worst(results, root)
+
+
+main()

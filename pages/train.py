@@ -1,0 +1,72 @@
+"""Train: the run as it happens. Everything shown is read from the run's directory, so any tab shows the same."""
+
+import streamlit as st
+
+from core import runs
+from core.errors import CoreError
+from core.runs import RunDirectory, RunState
+from core.words import say
+from pages.parts import live, panels, state
+
+
+def main() -> None:
+    run = state.current_run()
+    if run is None:
+        st.title(say("train.title"), anchor=False)
+        panels.waiting_for("model", say("train.waits"))
+        return
+    state.choose_run(run.id)
+    state.show_place(state.RUN)
+    st.title(panels.plain(run.info().title), anchor=False)
+    known = state.state_of(run)
+    _panel(run, known.open)
+    if not known.open:
+        _after(run, known)
+
+
+def _panel(run: RunDirectory, going: bool) -> None:
+    """The live part: looked at once a second while the run is open, and not at all afterwards."""
+
+    @st.fragment(run_every=1.0 if going else None)
+    def panel() -> None:
+        known = state.state_of(run)
+        live.status(known)
+        live.facts(known)
+        live.curves(known)
+        if going and not known.open:
+            st.rerun()
+        if going and _stop_button(run):
+            runs.stop(run)
+            st.toast(say("train.stopping"))
+
+    panel()
+
+
+def _stop_button(run: RunDirectory) -> bool:
+    asked = run.stop_flag.exists()
+    return st.button(
+        say("train.stopping" if asked else "train.stop"), key="stop", icon=":material/stop:", disabled=asked
+    )
+
+
+def _after(run: RunDirectory, known: RunState) -> None:
+    """What to do now: see the results, go on, or read what went wrong."""
+    with st.container(horizontal=True, key="after"):
+        if run.has_model and known.status != "lost":
+            panels.next_step("results", say("train.next"))
+        if known.status != "finished" and st.button(say("train.resume"), key="resume", icon=":material/play_arrow:"):
+            _resume(run)
+    live.problems(run, known)
+    live.record(run, known)
+
+
+def _resume(run: RunDirectory) -> None:
+    try:
+        runs.resume(run)
+    except CoreError as error:
+        panels.error_box(error)
+        return
+    st.rerun()
+
+
+main()

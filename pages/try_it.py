@@ -1,0 +1,47 @@
+"""Try it: new photos in, the model's answers with their probabilities out; and the model to take along."""
+
+import streamlit as st
+
+from core.data import intake
+from core.runs import RunDirectory
+from core.words import say
+from pages.parts import answers, panels, state
+from pages.parts.uploader import uploader
+
+
+def main() -> None:
+    st.title(say("try.title"), anchor=False)
+    run = state.current_run()
+    if run is None:
+        panels.waiting_for("model", say("try.waits"))
+        return
+    state.choose_run(run.id)
+    state.show_place(state.RUN)
+    st.caption(panels.run_label(run, run.info()))
+    if not run.has_model:
+        panels.waiting_for("train", say("results.not_ready"))
+        return
+    upload = state.upload("try")
+    uploader("try_upload", upload=upload, mode="photos")
+    answers.show(run, upload)
+    if intake.arrived(upload) and st.button(say("try.clear"), key="clear", icon=":material/clear_all:"):
+        intake.discard(upload)
+        state.forget_upload("try")
+        st.rerun()
+    _download(run)
+
+
+def _download(run: RunDirectory) -> None:
+    st.subheader(say("try.download"), anchor=False)
+    st.markdown(say("try.download_what"))
+    st.download_button(
+        say("try.download_button"),
+        data=lambda: answers.bundle_bytes(run),
+        file_name=f"graft-{run.id}.zip",
+        mime="application/zip",
+        key="download",
+        icon=":material/download:",
+    )
+
+
+main()
