@@ -1,0 +1,27 @@
+"""Nothing that a test does reaches the network, the user's workspace or their hub cache."""
+
+import os
+import socket
+import tempfile
+
+import pytest
+
+# Workers and servers that tests start inherit these.
+os.environ.setdefault("GRAFT_WORKSPACE", tempfile.mkdtemp(prefix="graft-tests-"))
+os.environ["TORCH_HOME"] = tempfile.mkdtemp(prefix="graft-no-hub-")
+for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+    os.environ.pop(name, None)
+
+_connect = socket.socket.connect
+
+
+@pytest.fixture(autouse=True)
+def only_this_machine(monkeypatch):
+    """Sockets may connect to this machine alone."""
+
+    def connect(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address[0]}")
+        return _connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
