@@ -38,7 +38,8 @@ class LeftOut:
 
     @property
     def text(self) -> str:
-        return say(f"data.leftout.{self.reason}", **self.values)
+        key = f"data.leftout.{self.reason}"
+        return f"{say(f'{key}.message', **self.values)} {say(f'{key}.hint', **self.values)}"
 
 
 @dataclass(frozen=True)
