@@ -48,7 +48,7 @@ class Layout:
     def place(self, path: Parts) -> Place | NoPlace:
         """The place of a photo, or why it has none."""
         rest = path[len(self.above) :]
-        if path[: len(self.above)] != self.above or len(rest) == 1:
+        if path[: len(self.above)] != self.above or len(rest) < 2:
             return NoPlace("loose", {})
         if self.kind == "classes":
             return _place(rest, None)

@@ -37,6 +37,7 @@ class _Found:
 
     photos: list[Parts]  # files that may be photos, by their names
     folders: list[Parts]
+    closed: list[Parts]  # folders that can't be looked into
     left_out: list[LeftOut]
 
 
@@ -104,7 +105,7 @@ def _opened(root: Path) -> Path:
 
 
 def _walk(root: Path) -> _Found:
-    found = _Found([], [], [])
+    found = _Found([], [], [], [])
     waiting: list[Parts] = [()]
     while waiting:
         folder = waiting.pop()
@@ -113,6 +114,7 @@ def _walk(root: Path) -> _Found:
                 for entry in entries:
                     _look_at(entry, (*folder, entry.name), found, waiting)
         except OSError:
+            found.closed.append(folder)
             found.left_out.append(LeftOut("/".join(folder), "unreadable_folder", {}))
     return found
 
@@ -157,6 +159,7 @@ def _is_text(name: str) -> bool:
 def _empty_classes(found: _Found, layout: Layout) -> list[LeftOut]:
     """Folders where class folders are, or above, without any photo: the outermost of them."""
     with_photos = {path[:depth] for path in found.photos for depth in range(1, len(path))}
+    with_photos |= {path[:depth] for path in found.closed for depth in range(1, len(path) + 1)}  # who knows
     empty = {folder for folder in found.folders if folder not in with_photos and len(folder) <= layout.class_depth}
     if layout.kind == "parts":
         at_class = layout.class_depth - 1
