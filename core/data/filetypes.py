@@ -16,7 +16,7 @@ _OTHER_SUFFIXES: dict[str, tuple[str, ...]] = {
 _REASON_OF_SUFFIX = {suffix: reason for reason, suffixes in _OTHER_SUFFIXES.items() for suffix in suffixes}
 
 # What operating systems and programs leave behind: nobody means it to be a photo or a class.
-_LITTER = frozenset(
+LITTER = frozenset(
     (
         "__macosx", ".ds_store", ".localized", "icon\r", ".appledouble", ".spotlight-v100", ".fseventsd", ".trashes",
         ".temporaryitems", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin",
@@ -24,7 +24,7 @@ _LITTER = frozenset(
         ".ipynb_checkpoints", "__pycache__", ".git", ".svn", ".gitignore", ".gitattributes", ".gitkeep",
     )
 )  # fmt: skip
-_LITTER_BEGINNINGS = ("._", ".trash-", ".fuse_hidden", ".nfs0")
+LITTER_BEGINNINGS = ("._", ".trash-", ".fuse_hidden", ".nfs0")
 
 _PICTURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -67,7 +67,7 @@ def reason_by_name(name: str) -> str | None:
 def is_litter(parts: Sequence[str]) -> bool:
     """Whether a path, given as its parts, is or lies in something that a system left behind."""
     folded = [part.casefold() for part in parts]
-    return any(part in _LITTER or part.startswith(_LITTER_BEGINNINGS) for part in folded)
+    return any(part in LITTER or part.startswith(LITTER_BEGINNINGS) for part in folded)
 
 
 def picture_kind(head: bytes) -> str | None:

@@ -1,0 +1,244 @@
+// Files on their way to the server: several batches at once, tried again until they arrive, counted on both sides.
+// Needs uploader_gather.js before it only for the order of reading; it touches no page.
+
+const LANES = 4 // requests at once; browsers open six connections to a host, and Streamlit needs one
+const BATCH_BYTES = 4 << 20
+const BATCH_FILES = 100
+const PIECE_BYTES = 8 << 20 // larger files come in pieces of this size and can go on after a break
+const HASHED_BYTES = 64 << 20 // up to this size a file that seems to be there already is compared by its hash
+const FIRST_WAIT = 500 // ms before the second try; doubled up to LAST_WAIT
+const LAST_WAIT = 5000
+const PATIENCE = 180_000 // ms without one answer before the person is asked to look at the server
+
+class Stopped extends Error {} // the server won't take this upload at all, or can't be reached
+class Unreadable extends Error {} // files changed or vanished on the person's own disk
+
+class Sending {
+  constructor(address, token, items, changed) {
+    Object.assign(this, { address, token, items, changed })
+    this.status = "waiting" // comparing, sending, lost, then done, cancelled, stopped or unreachable
+    this.message = ""
+    this.totalBytes = items.reduce((sum, { file }) => sum + file.size, 0)
+    this.doneBytes = this.done = this.again = 0
+    this.expected = 0 // files that must lie on the server's disk in the end
+    this.failed = [] // {name, text}
+    this.unreadable = []
+  }
+
+  get busy() {
+    return ["comparing", "sending", "lost"].includes(this.status)
+  }
+
+  get left() {
+    return this.items.filter((item) => !item.settled)
+  }
+
+  cancel() {
+    this.abort?.abort(new DOMException("cancelled", "AbortError"))
+  }
+
+  /** Send what hasn't been sent. May be called again after a stop: what arrived stays arrived. */
+  async run() {
+    this.abort = new AbortController()
+    this.setStatus("comparing")
+    this.startedAt = this.answeredAt = performance.now()
+    this.startedBytes = this.doneBytes
+    try {
+      const before = await this.ask("GET")
+      this.expected = before.files
+      await this.skipArrived(before.arrived)
+      this.startedBytes = this.doneBytes
+      this.setStatus("sending")
+      const queue = batches(this.left)
+      await Promise.all(Array.from({ length: LANES }, () => this.lane(queue)))
+      this.setStatus("done")
+    } catch (error) {
+      this.abort.abort() // the other lanes
+      if (error?.name === "AbortError") this.setStatus("cancelled")
+      else if (error instanceof Stopped) this.setStatus(error.cause ?? "stopped", error.message)
+      else throw error
+    }
+  }
+
+  async lane(queue) {
+    for (let batch = queue.shift(); batch; batch = queue.shift()) {
+      if (batch.length === 1 && batch[0].file.size > PIECE_BYTES) await this.sendInPieces(batch[0])
+      else await this.sendWhole(batch)
+    }
+  }
+
+  async sendWhole(batch) {
+    while (batch.length) {
+      const entries = batch.map(({ file, name }) => ({ name, size: file.size }))
+      let answers
+      try {
+        answers = await this.post(entries, batch.map(({ file }) => file), batch)
+      } catch (error) {
+        if (!(error instanceof Unreadable)) throw error
+        batch = batch.filter((item) => !item.settled)
+        continue
+      }
+      batch.forEach((item, place) => this.settle(item, answers[place]))
+      batch = batch.filter((item) => !item.settled)
+      if (batch.length) await this.pause(FIRST_WAIT)
+    }
+  }
+
+  async sendInPieces(item) {
+    const { file, name } = item
+    item.resume ??= await resumeKey(file, name)
+    let offset = item.offset ?? 0
+    while (!item.settled) {
+      const piece = file.slice(offset, offset + PIECE_BYTES)
+      const entry = { name, size: piece.size, offset, total: file.size, resume: item.resume }
+      let answer
+      try {
+        ;[answer] = await this.post([entry], [piece], [item])
+      } catch (error) {
+        if (error instanceof Unreadable) return
+        throw error
+      }
+      if (answer.state === "partial") {
+        offset = answer.have
+        this.doneBytes += offset - (item.offset ?? 0)
+        item.offset = offset
+        this.changed()
+      } else if (answer.state === "busy") await this.pause(FIRST_WAIT)
+      else this.settle(item, answer)
+    }
+  }
+
+  settle(item, answer) {
+    if (answer.state === "busy" || answer.state === "partial") return
+    item.settled = true
+    this.doneBytes += item.file.size - (item.offset ?? 0)
+    if (answer.state === "received") {
+      this.done += 1
+      if (answer.again) this.again += 1
+      else this.expected += 1
+    } else this.failed.push({ name: item.name, text: answer.text })
+    this.changed()
+  }
+
+  /** Files that arrived before a break, by name, size and content; nothing is taken for granted by its name alone. */
+  async skipArrived(arrived) {
+    const known = new Map(arrived.map(([name, size, sha256]) => [`${size} ${name}`, sha256]))
+    for (const item of this.left) {
+      const sha256 = known.get(`${item.file.size} ${item.name}`)
+      if (!sha256 || item.file.size > HASHED_BYTES || !globalThis.crypto?.subtle) continue
+      this.abort.signal.throwIfAborted()
+      const digest = await item.file.arrayBuffer().then(hashOf, () => null)
+      if (digest === sha256) this.settle(item, { state: "received", again: true })
+    }
+  }
+
+  async post(entries, parts, batch) {
+    const list = new TextEncoder().encode(JSON.stringify(entries))
+    const length = new Uint8Array(4)
+    new DataView(length.buffer).setUint32(0, list.length)
+    const answer = await this.ask("POST", new Blob([length, list, ...parts]), batch)
+    if (answer.full) {
+      const refused = answer.files.find(({ state }) => state === "refused")
+      batch.forEach((item, place) => this.settle(item, answer.files[place]))
+      throw new Stopped(refused?.text ? `${refused.text} ${refused.hint}` : "")
+    }
+    return answer.files
+  }
+
+  /** One request, tried until it is answered; a server that restarts costs time, never a file. */
+  async ask(method, body, batch) {
+    for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LAST_WAIT)) {
+      this.abort.signal.throwIfAborted()
+      let response
+      try {
+        const headers = { "X-Graft-Token": this.token, "Content-Type": "application/octet-stream" }
+        response = await fetch(this.address, { method, body, headers, signal: this.abort.signal })
+        if (response.ok) {
+          const answer = await response.json()
+          this.answeredAt = performance.now()
+          if (this.status === "lost") this.setStatus("sending")
+          return answer
+        }
+      } catch (error) {
+        if (this.abort.signal.aborted) throw error
+        if (batch && (await this.dropUnreadable(batch))) throw new Unreadable()
+      }
+      if (response && response.status < 500 && response.status !== 429) {
+        const told = await response.json().catch(() => ({}))
+        throw new Stopped([told.error, told.hint].filter(Boolean).join(" "))
+      }
+      if (performance.now() - this.answeredAt > PATIENCE) throw new Stopped("", { cause: "unreachable" })
+      this.setStatus("lost")
+      await this.pause(wait)
+    }
+  }
+
+  async dropUnreadable(batch) {
+    let dropped = false
+    for (const item of batch) {
+      const readable = await item.file.slice(0, 1).arrayBuffer().then(() => true, () => false)
+      if (readable) continue
+      item.settled = dropped = true
+      this.unreadable.push(item.name)
+      this.totalBytes -= item.file.size
+    }
+    return dropped
+  }
+
+  pause(milliseconds) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(resolve, milliseconds)
+      const stop = () => (clearTimeout(timer), reject(new DOMException("cancelled", "AbortError")))
+      this.abort.signal.addEventListener("abort", stop, { once: true })
+    })
+  }
+
+  setStatus(status, message = "") {
+    Object.assign(this, { status, message })
+    this.changed()
+  }
+
+  /** Seconds until the end at the pace so far; null while that is anyone's guess. */
+  get secondsLeft() {
+    const seconds = (performance.now() - this.startedAt) / 1000
+    const sent = this.doneBytes - this.startedBytes
+    return this.status !== "sending" || seconds < 2 || sent <= 0 ? null : ((this.totalBytes - this.doneBytes) / sent) * seconds
+  }
+}
+
+/** Small files together, large ones alone, in order. */
+function batches(items) {
+  const queue = []
+  let batch = []
+  let bytes = 0
+  for (const item of items) {
+    const alone = item.file.size > PIECE_BYTES
+    if (batch.length && (alone || bytes + item.file.size > BATCH_BYTES || batch.length === BATCH_FILES)) {
+      queue.push(batch)
+      batch = []
+      bytes = 0
+    }
+    if (alone) queue.push([item])
+    else {
+      batch.push(item)
+      bytes += item.file.size
+    }
+  }
+  if (batch.length) queue.push(batch)
+  return queue
+}
+
+/** Names a large file, so that its pieces find each other after a reload. A zip's last bytes list all it holds. */
+async function resumeKey(file, name) {
+  if (!globalThis.crypto?.subtle) return hex(globalThis.crypto.getRandomValues(new Uint8Array(32)))
+  const ends = new Blob([`${name}\0${file.size}\0${file.lastModified}\0`, file.slice(0, 65536), file.slice(-65536)])
+  return hashOf(await ends.arrayBuffer())
+}
+
+async function hashOf(buffer) {
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", buffer)))
+}
+
+function hex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+}
