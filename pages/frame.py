@@ -29,9 +29,10 @@ def main() -> None:
     st.logo(str(state.ASSETS / "logo.svg"), size="large")
     with st.sidebar:
         st.caption(say("frame.steps"))
-        for number, step in enumerate(STEPS):
-            label = say(f"frame.{step}") if number == 0 else f"{number}. {say(f'frame.{step}')}"
-            st.page_link(pages[step], label=label, icon=ICONS[step], query_params=state.place())
+        with st.container(key="steps", gap="xsmall"):
+            for number, step in enumerate(STEPS):
+                label = say(f"frame.{step}") if number == 0 else f"{number}. {say(f'frame.{step}')}"
+                st.page_link(pages[step], label=label, icon=ICONS[step], query_params=state.place())
         st.caption(say("frame.private"))
     chosen.run()
 
