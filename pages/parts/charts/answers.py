@@ -1,0 +1,202 @@
+"""Right and wrong: the confusion matrix, each class's share, and the probabilities of one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from core.words import say
+from pages.parts.charts.frame import MOST_SPOKEN, draw, draw_rows, listed, named, percent, safe
+from pages.parts.palette import LIGHT
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MOST_COUNTED = 30  # classes up to which a cell of the confusion matrix has room for its count
+
+
+class ClassResult(Protocol):
+    """What a bar needs of a class: ``core.inference.metrics.ClassScore`` has it."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def photos(self) -> int: ...
+    @property
+    def right(self) -> int: ...
+    @property
+    def recall(self) -> float | None: ...
+    @property
+    def interval(self) -> tuple[float, float]: ...
+
+
+def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Figure:
+    """``matrix[true][predicted]`` counts, coloured by their share of the row.
+
+    A click gives ``[true, predicted]`` (class numbers): heatmaps tell no clicks, so clear points lie on the cells.
+    """
+    totals = [sum(row) for row in matrix]
+    shares = [
+        [round(count / total, 3) if total else 0 for count in row] for row, total in zip(matrix, totals, strict=True)
+    ]
+    small = len(classes) <= MOST_COUNTED
+    cells = [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if small or count]
+    heat = {
+        "type": "heatmap",
+        "z": shares,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[0, LIGHT.matrix[0]], [0.5, LIGHT.matrix[1]], [1, LIGHT.matrix[2]]],
+        "showscale": False,
+        "hoverinfo": "skip",
+        "xgap": 2 if small else 0,
+        "ygap": 2 if small else 0,
+    }
+    points = {
+        "type": "scatter",
+        "x": [j for _, j in cells],
+        "y": [i for i, _ in cells],
+        "customdata": [[i, j] for i, j in cells],
+        "mode": "markers+text" if small else "markers",
+        "marker": {"symbol": "square", "opacity": 0, "size": 12, "color": LIGHT.ink},
+        "text": [str(matrix[i][j]) if matrix[i][j] else "" for i, j in cells] if small else None,
+        "textfont": {"size": 13, "color": [LIGHT.matrix_text[shares[i][j] >= 0.5] for i, j in cells]}
+        if small
+        else None,
+        "hovertext": [_hover_cell(matrix[i][j], totals[i], classes[i], classes[j]) for i, j in cells],
+        "hoverinfo": "text",
+        "showlegend": False,
+    }
+    figure = draw([heat, points], None, height=min(900, 150 + 30 * len(classes)))
+    # The nearest cell answers, wherever in it the pointer is.
+    figure.update_layout(hovermode="closest", hoverdistance=-1, dragmode=False, margin={"t": 12, "r": 12})
+    # Below the least width a phone scrolls the matrix sideways; beyond the most, cells would be bars.
+    least = min(900, 130 + 24 * len(classes))
+    figure.update_layout(meta={"minimum_width": least, "maximum_width": 260 + 80 * len(classes)})
+    names = named(classes)
+    span = [-0.5, len(classes) - 0.5]
+    figure.update_xaxes(
+        **names,
+        title={"text": say("charts.axis.predicted")},
+        range=span,
+        showgrid=False,
+        fixedrange=True,
+        tickangle=-40,
+    )
+    figure.update_yaxes(
+        **names, title={"text": say("charts.axis.true")}, range=span[::-1], showgrid=False, fixedrange=True
+    )
+    return figure
+
+
+def confusion_alt(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+    """How many were right, and the three most frequent mix-ups by name."""
+    total = sum(map(sum, matrix))
+    if not total:
+        return say("charts.confusion.alt.nothing")
+    right = sum(matrix[i][i] for i in range(len(classes)))
+    sentences = [say("charts.confusion.alt.right", classes=len(classes), right=right, n=total)]
+    wrong = [(count, i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if count and i != j]
+    wrong.sort(key=lambda cell: (-cell[0], cell[1], cell[2]))
+    if not wrong:
+        return f"{sentences[0]} {say('charts.confusion.alt.all_right')}"
+    told = [
+        say("charts.confusion.alt.mistake", count=count, true=classes[i], predicted=classes[j])
+        for count, i, j in wrong[:3]
+    ]
+    sentences.append(say("charts.confusion.alt.mistakes", n=len(wrong), mistakes=listed(told)))
+    return " ".join(sentences)
+
+
+def _hover_cell(count: int, total: int, true: str, predicted: str) -> str:
+    share = percent(count / total) if total else percent(0)
+    return say("charts.confusion.hover", count=count, n=total, true=safe(true), predicted=safe(predicted), share=share)
+
+
+def per_class_bars(scores: Sequence[ClassResult]) -> go.Figure:
+    """Recall of each class with its 95 % interval as a whisker: few photos, long whisker."""
+    known = [score for score in scores if score.recall is not None]
+    shares = [score.recall or 0.0 for score in known]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": shares,
+        "y": list(range(len(known))),
+        "marker": {"color": LIGHT.frozen_fill, "line": {"color": LIGHT.frozen, "width": 1}},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [score.interval[1] - share for score, share in zip(known, shares, strict=True)],
+            "arrayminus": [share - score.interval[0] for score, share in zip(known, shares, strict=True)],
+            "color": LIGHT.ink,
+            "thickness": 1.5,
+            "width": 4,
+        },
+        "hovertext": [_told("charts.per_class.hover", score, safe(score.label)) for score in known],
+        "hoverinfo": "text",
+        "showlegend": False,
+    }
+    figure = draw_rows([bars], [score.label for score in known])
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title={"text": say("charts.per_class.axis")})
+    return figure
+
+
+def per_class_bars_alt(scores: Sequence[ClassResult]) -> str:
+    known = [score for score in scores if score.recall is not None]
+    if not known:
+        return say("charts.confusion.alt.nothing")
+    if len(known) <= MOST_SPOKEN:
+        told = [_told("charts.per_class.class", score, score.label) for score in known]
+        return say("charts.per_class.alt", classes=listed(told))
+    ranked = sorted(known, key=lambda score: score.recall or 0.0)
+    worst, best = ranked[0], ranked[-1]
+    return say(
+        "charts.per_class.many", n=len(known), worst=worst.label, best=best.label,
+        low=percent(worst.recall or 0.0), high=percent(best.recall or 0.0),
+    )  # fmt: skip
+
+
+def _told(key: str, score: ClassResult, label: str) -> str:
+    low, high = (percent(share) for share in score.interval)
+    return say(
+        key,
+        label=label,
+        right=score.right,
+        photos=score.photos,
+        share=percent(score.recall or 0.0),
+        low=low,
+        high=high,
+    )
+
+
+def probabilities(answer: Sequence[tuple[str, float]]) -> go.Figure:
+    """The likeliest classes of one photo, the first in leaf green, each with its percents."""
+    shares = [share for _, share in answer]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": shares,
+        "y": list(range(len(answer))),
+        "marker": {"color": [LIGHT.accent] + [LIGHT.frozen] * (len(answer) - 1)},
+        "text": [_chance(share) for share in shares],
+        "textposition": "outside",
+        "textfont": {"size": 14, "color": LIGHT.ink},
+        "cliponaxis": False,
+        "hovertext": [f"{safe(label)}: {share:.1%}" for label, share in answer],
+        "hoverinfo": "text",
+        "showlegend": False,
+    }
+    figure = draw_rows([bars], [label for label, _ in answer])
+    figure.update_layout(margin={"t": 8, "b": 8, "r": 52}, height=16 + 34 * len(answer))
+    figure.update_xaxes(visible=False, range=[0, 1])
+    return figure
+
+
+def probabilities_alt(answer: Sequence[tuple[str, float]]) -> str:
+    told = [say("charts.probabilities.answer", label=label, share=_chance(share)) for label, share in answer]
+    return say("charts.probabilities.alt", answers=listed(told))
+
+
+def _chance(share: float) -> str:
+    """Whole percents, but never "0 %" for what isn't impossible."""
+    return say("charts.probabilities.under") if 0 < share < 0.005 else percent(share)

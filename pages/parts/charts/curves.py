@@ -1,0 +1,228 @@
+"""Loss and accuracy over a run's epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from core.words import say
+from pages.parts.charts.frame import draw, listed, percent
+from pages.parts.palette import LIGHT
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Metric = Literal["loss", "accuracy"]
+
+
+class EpochPoint(Protocol):
+    """What a curve needs of an epoch: ``core.events.EpochEnded`` has it."""
+
+    @property
+    def phase(self) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def train_loss(self) -> float: ...
+    @property
+    def train_accuracy(self) -> float: ...
+    @property
+    def val_loss(self) -> float | None: ...
+    @property
+    def val_accuracy(self) -> float | None: ...
+    @property
+    def best(self) -> bool: ...
+
+
+Point = TypeVar("Point", bound=EpochPoint)
+
+
+def thinned(points: Sequence[Point], longest: int) -> list[Point]:
+    """At most about ``longest`` points: every second, third … with the ends of each phase and the best ones kept."""
+    step = -(-len(points) // max(1, longest))
+    if step <= 1:
+        return list(points)
+    best = _best(points)
+    last = len(points) - 1
+
+    def kept(place: int) -> bool:
+        point = points[place]
+        ends_phase = place == last or points[place + 1].phase != point.phase
+        begins_phase = place == 0 or points[place - 1].phase != point.phase
+        return place % step == 0 or ends_phase or begins_phase or point is best
+
+    return [point for place, point in enumerate(points) if kept(place)]
+
+
+def curves(points: Sequence[EpochPoint], metric: Metric) -> go.Figure:
+    """Training and validation over the epochs, head first; the phases parted by a thin line, the best epoch marked."""
+    places = _places(points)
+    train = [_value(point, metric, "train") for point in points]
+    validation = [_value(point, metric, "val") for point in points]
+    mode = "lines+markers" if len(points) <= 20 else "lines"
+    hover = {name: say(f"charts.curves.hover.{metric}", name=say(f"charts.curves.{name}")) for name in _SERIES}
+    traces = [_line("train", places, train, mode, hover["train"], LIGHT.train, "dot", "circle-open")]
+    if any(value is not None for value in validation):
+        traces.append(
+            _line("validation", places, validation, mode, hover["validation"], LIGHT.validation, "solid", "circle")
+        )
+        traces.extend(_best_mark(points, places, validation))
+    traces.extend(_end_labels(places, train, validation))
+    figure = draw(traces, say(f"charts.curves.{metric}"), height=320)
+    figure.update_layout(hovermode="x unified", margin={"r": 60})
+    # Whole epochs only: plotly would put ticks between the first few.
+    figure.update_xaxes(title={"text": say("charts.axis.epoch")}, showgrid=False, tickformat="d")
+    if places and places[-1] <= 12:
+        figure.update_xaxes(dtick=1)
+    if metric == "accuracy":
+        figure.update_yaxes(tickformat=".0%", autorangeoptions={"clipmin": 0, "clipmax": 1.02})
+    else:
+        figure.update_yaxes(rangemode="tozero")
+    _mark_phases(figure, points, "top" if metric == "loss" else "bottom")
+    return figure
+
+
+def curves_alt(points: Sequence[EpochPoint], metric: Metric) -> str:
+    """``Line chart of the loss over 12 epochs: training went from 1.20 to 0.10, validation from …``."""
+    chart = say(f"charts.curves.alt.{metric}")
+    if not points:
+        return say("charts.curves.alt.nothing", chart=chart)
+    lines = []
+    for series, part in (("train", "train"), ("validation", "val")):
+        values = [value for point in points if (value := _value(point, metric, part)) is not None]
+        if values:
+            first, last = _spoken(values[0], metric), _spoken(values[-1], metric)
+            lines.append(say(f"charts.curves.alt.{series}", first=first, last=last))
+    places = _places(points)
+    sentences = [say("charts.curves.alt.over", chart=chart, n=places[-1], lines=listed(lines))]
+    best = _best(points)
+    if best is not None and (value := _value(best, metric, "val")) is not None:
+        place = places[next(i for i, point in enumerate(points) if point is best)]
+        sentences.append(say("charts.curves.alt.best", epoch=place, value=_spoken(value, metric)))
+    if 0 < (boundary := _head_epochs(points)) < places[-1]:
+        sentences.append(say("charts.curves.alt.finetune", epoch=boundary))
+    return " ".join(sentences)
+
+
+_SERIES = ("train", "validation")
+
+
+def _value(point: EpochPoint, metric: Metric, part: str) -> float | None:
+    return getattr(point, f"{part}_{metric}")
+
+
+def _best(points: Sequence[EpochPoint]) -> EpochPoint | None:
+    """The latest that was the best when it ended: the one whose weights are kept."""
+    return next((point for point in reversed(points) if point.best), None)
+
+
+def _head_epochs(points: Sequence[EpochPoint]) -> int:
+    return max((point.epoch for point in points if point.phase == "head"), default=0)
+
+
+def _places(points: Sequence[EpochPoint]) -> list[int]:
+    """Each epoch's place on the axis: fine-tuning goes on counting where the head ended."""
+    before = _head_epochs(points)
+    return [point.epoch if point.phase == "head" else before + point.epoch for point in points]
+
+
+def _line(
+    uid: str, x: list[int], y: list[float | None], mode: str, hover: str, colour: str, dash: str, symbol: str
+) -> dict[str, object]:
+    return {
+        "type": "scatter",
+        "uid": uid,
+        "legendgroup": uid,
+        "name": say(f"charts.curves.{uid}"),
+        "x": x,
+        "y": [None if value is None else round(value, 5) for value in y],
+        "mode": mode,
+        "line": {"color": colour, "dash": dash, "width": 2.5},
+        "marker": {"color": colour, "symbol": symbol, "size": 6},
+        "hovertemplate": f"{hover}<extra></extra>",
+        "connectgaps": True,
+    }
+
+
+def _best_mark(points: Sequence[EpochPoint], places: list[int], values: list[float | None]) -> list[dict[str, object]]:
+    best = _best(points)
+    here = [i for i, point in enumerate(points) if point is best and values[i] is not None]
+    if not here:
+        return []
+    return [
+        {
+            "type": "scatter",
+            "uid": "best",
+            "name": say("charts.curves.best"),
+            "x": [places[here[0]]],
+            "y": [values[here[0]]],
+            "mode": "markers",
+            "marker": {
+                "color": LIGHT.background,
+                "symbol": "diamond",
+                "size": 11,
+                "line": {"color": LIGHT.ink, "width": 2},
+            },
+            "hoverinfo": "skip",
+        }
+    ]
+
+
+def _end_labels(
+    places: list[int], train: list[float | None], validation: list[float | None]
+) -> list[dict[str, object]]:
+    """Each line's name at its end; two that end close together lean away from each other."""
+    ends: dict[str, tuple[int, float]] = {}
+    for uid, values in (("train", train), ("validation", validation)):
+        known = [(x, y) for x, y in zip(places, values, strict=True) if y is not None]
+        if known:
+            ends[uid] = known[-1]
+    everything = [value for value in (*train, *validation) if value is not None]
+    spread = (max(everything) - min(everything)) if everything else 0.0
+    close = len(ends) == 2 and abs(ends["train"][1] - ends["validation"][1]) <= 0.1 * spread
+    labels = []
+    for uid, (x, y) in ends.items():
+        other = ends["validation" if uid == "train" else "train"][1] if close else y
+        above = y > other or (y == other and uid == "train")
+        colour = LIGHT.train if uid == "train" else LIGHT.validation
+        lean = ("top" if above else "bottom") if close else "middle"
+        labels.append(
+            {
+                "type": "scatter",
+                "uid": f"{uid}_label",
+                "legendgroup": uid,
+                "showlegend": False,
+                "x": [x],
+                "y": [y],
+                "mode": "markers+text",
+                "marker": {"size": 14, "opacity": 0, "color": colour},
+                "text": [say(f"charts.curves.{uid}")],
+                "textposition": f"{lean} right",
+                "textfont": {"color": colour, "size": 13},
+                "cliponaxis": False,
+                "hoverinfo": "skip",
+            }
+        )
+    return labels
+
+
+def _mark_phases(figure: go.Figure, points: Sequence[EpochPoint], edge: str) -> None:
+    """A thin line where fine-tuning began, named at the edge of the chart that its curves leave free."""
+    boundary = _head_epochs(points)
+    if not boundary or not any(point.phase == "finetune" for point in points):
+        return
+    place = boundary + 0.5
+    figure.add_shape(
+        type="line", x0=place, x1=place, y0=0, y1=1, yref="paper", layer="below",
+        line={"color": LIGHT.muted, "width": 1, "dash": "dash"},
+    )  # fmt: skip
+    for name, anchor in (("head", "right"), ("finetune", "left")):
+        figure.add_annotation(
+            x=place, y=int(edge == "top"), yref="paper", yanchor=edge, xanchor=anchor, showarrow=False,
+            text=f"{'' if anchor == 'right' else '&nbsp;'}{say(f'charts.curves.{name}')}&nbsp;",
+            font={"size": 12, "color": LIGHT.muted},
+        )  # fmt: skip
+
+
+def _spoken(value: float, metric: Metric) -> str:
+    return percent(value) if metric == "accuracy" else f"{value:.2f}"

@@ -1,0 +1,103 @@
+"""What all charts share: clear ground, quiet grid, rows of bars, and a class's name as plotly shows it literally."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from core.words import say
+from pages.parts.palette import LIGHT
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+CLEAR = "rgba(0,0,0,0)"
+LONGEST_NAME = 22  # characters of a class's name on an axis; the whole name is in the hover text and the sentence
+MOST_NAMED = 40  # rows whose names all fit; beyond, every second, third … is named
+MOST_SPOKEN = 12  # classes that a sentence lists one by one
+
+
+def draw(traces: Sequence[Mapping[str, object]], title: str | None, height: int) -> go.Figure:
+    """Clear background, quiet grid, legend above on the left; ``uirevision`` keeps zoom and legend over updates."""
+    import plotly.graph_objects as go
+
+    axis = {
+        "gridcolor": LIGHT.line,
+        "linecolor": LIGHT.line,
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "",
+        "tickfont": {"color": LIGHT.muted, "size": 13},
+        "title": {"font": {"color": LIGHT.muted, "size": 13}, "standoff": 8},
+    }
+    heading = {"size": 15, "color": LIGHT.ink, "weight": 600}
+    layout = {
+        "template": go.layout.Template(),
+        "height": height,
+        "uirevision": "kept",
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "font": {"color": LIGHT.ink, "size": 14},
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "xaxis": axis,
+        "yaxis": axis,
+        # The title is the legend's where there is one, so that neither covers the other when entries wrap.
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+            "title": {"text": title or "", "side": "top", "font": heading},
+        },
+        "hoverlabel": {
+            "bgcolor": LIGHT.surface,
+            "bordercolor": LIGHT.line,
+            "font": {"color": LIGHT.ink, "size": 13},
+            "align": "left",
+        },
+        "modebar": {"bgcolor": CLEAR, "color": LIGHT.muted, "activecolor": LIGHT.accent, "orientation": "h"},
+    }
+    return go.Figure(list(traces), layout)
+
+
+def draw_rows(traces: Sequence[Mapping[str, object]], labels: Sequence[str]) -> go.Figure:
+    """Horizontal bars, one row a class, the first on top."""
+    row = max(5, min(32, 1200 // max(1, len(labels))))
+    figure = draw(traces, None, height=90 + row * len(labels))
+    figure.update_layout(bargap=0.3 if row > 12 else 0.1, dragmode=False, hovermode="closest")
+    figure.update_xaxes(fixedrange=True)
+    figure.update_yaxes(
+        **named(labels), range=[len(labels) - 0.5, -0.5], fixedrange=True, showgrid=False,
+    )  # fmt: skip
+    figure.update_yaxes(tickfont={"color": LIGHT.ink, "size": 14 if row > 18 else 11})
+    return figure
+
+
+def named(labels: Sequence[str]) -> dict[str, object]:
+    """Ticks with the classes' names: places, not texts, for "10" would be read as a number and "1/2" as a date."""
+    step = -(-len(labels) // MOST_NAMED)
+    places = list(range(0, len(labels), max(1, step)))
+    return {"tickmode": "array", "tickvals": places, "ticktext": [f"{safe(_short(labels[i]))} " for i in places]}
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST_NAME else f"{label[: LONGEST_NAME - 1]}…"
+
+
+def safe(label: str) -> str:
+    """A class's name as plotly shows it literally: plotly reads tags and entities in its texts."""
+    return html.escape(" ".join(label.split()), quote=False)
+
+
+def percent(share: float) -> str:
+    return say("charts.common.percent", value=f"{100 * share:.0f}")
+
+
+def listed(items: Sequence[str]) -> str:
+    """``a, b and c``."""
+    if len(items) < 2:
+        return "".join(items)
+    return say("charts.common.list", items=", ".join(items[:-1]), last=items[-1])

@@ -1,0 +1,89 @@
+"""A plotly figure on a page that keeps its zoom, its legend and its node while new points arrive.
+
+``st.plotly_chart`` builds its node anew at every change of data (Streamlit 1.67), which flickers and forgets the
+zoom. This element keeps one node and hands it the new figure. plotly.js comes from this server, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core.words import say
+from pages.parts import palette
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+HERE = Path(__file__).parent
+LIBRARY = "graft/plotly.min.js"  # the route of this server that hands out plotly's own file
+PLAIN_HEIGHT = 360  # pixels, for a figure that doesn't say
+
+
+def plot(
+    figure: go.Figure,
+    *,
+    key: str,
+    alt: str,
+    height: int | None = None,
+    on_click: Callable[[list[Any]], None] | None = None,
+) -> list[Any] | None:
+    """Show ``figure``, made in the light theme's colours; ``alt`` says in a sentence or two what it shows.
+
+    Returns the ``customdata`` of the point that was clicked just now, where there is an ``on_click`` (which gets the
+    same, before the script runs). A click is a mouse's way only: offer the same by a widget as well.
+    """
+    pixels = int(height or figure.layout.height or PLAIN_HEIGHT)
+
+    def clicked() -> None:
+        point = st.session_state[key].clicked
+        if on_click is not None and point is not None:
+            on_click(point)
+
+    result = _element()(
+        key=key,
+        data={
+            "figure": figure.to_json(),
+            "alt": alt,
+            "height": pixels,
+            "clickable": on_click is not None,
+            "library": _address(LIBRARY),
+            "swaps": palette.swaps(),
+            "words": _words(),
+        },
+        on_clicked_change=clicked,
+    )
+    return result.clicked
+
+
+@cache
+def _element() -> Any:
+    """Registered on first use, for the registry belongs to a running server."""
+    return st.components.v2.component(
+        "graft_plot",
+        js=(HERE / "plot.js").read_text("utf-8"),
+        css=(HERE / "plot.css").read_text("utf-8"),
+        isolate_styles=False,  # plotly writes its own style rules into the document; they must reach the node
+    )
+
+
+def _address(path: str) -> str:
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}/{path}" if base else f"/{path}"
+
+
+def _words() -> dict[str, str]:
+    """plotly's own English to ours: the titles of its buttons and the hints it shows."""
+    return {
+        "Zoom": say("charts.element.zoom"),
+        "Pan": say("charts.element.pan"),
+        "Reset axes": say("charts.element.reset"),
+        "Download plot as a PNG": say("charts.element.download"),
+        "Double-click to zoom back out": say("charts.element.zoomed"),
+        "Double-click on legend to isolate one trace": say("charts.element.legend"),
+        "scroll": say("charts.element.scroll"),
+    }
