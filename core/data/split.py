@@ -36,7 +36,7 @@ def split(
     Raises:
         DataError: no photos, a single class, a class without a training photo, a test folder of other classes.
     """
-    if not (0 <= val_share and 0 <= test_share and val_share + test_share < 1):
+    if min(val_share, test_share) < 0 or val_share + test_share >= 1:
         raise ValueError(f"shares must leave something to learn from: {val_share} + {test_share}")
     _check_classes(report)
     notes: list[Finding] = []
