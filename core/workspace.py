@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,6 @@ def make_directory(folder: Path) -> tuple[str, Path]:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """The whole file or nothing: a reader, or a crash, never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     temporary.write_bytes(data)
     os.replace(temporary, path)
