@@ -1,0 +1,1 @@
+"""Leaves, the ground they lie on and the light they lie in: the demo photos, drawn."""
