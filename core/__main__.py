@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, job: Callable) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, job: Callable
+) -> argparse.ArgumentParser:  # type: ignore[type-arg]
     command = commands.add_parser(name, help=say(f"terminal.command.{name}"))
     command.set_defaults(job=job)
     return command

@@ -51,10 +51,10 @@ class TrainConfig:
     views: int = 1  # kept augmented copies of each training photo where the frozen part runs once
     augment: Augment = "flip"  # what the training photos are turned into; never the validation or test photos
     optimizer: Optimizer = "adamw"
-    head_learning_rate: float = 1e-2  # AdamW on standardised features
+    head_learning_rate: float = 1e-3  # AdamW on features of unit scale
     learning_rate: float = 1e-4  # last trainable stage; each earlier one gets less
     weight_decay: float = 1e-2
-    label_smoothing: float = 0.0  # share of probability spread over the other classes
+    label_smoothing: float = 0.1  # share of probability spread over the other classes
     dropout: float = 0.0  # share of the features hidden from the head at each step
     patience: int = 20  # epochs without a better validation loss before a phase ends
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"

@@ -223,7 +223,9 @@ def _tell(event: object) -> None:
         case WeightsReady():
             line = say("terminal.weights", name=event.name, source=event.source) + "\n"
         case Progress():
-            line = say("terminal.progress", phase=say(f"terminal.phase.{event.phase}"), done=event.done, total=event.total)
+            line = say(
+                "terminal.progress", phase=say(f"terminal.phase.{event.phase}"), done=event.done, total=event.total
+            )
         case EpochEnded():
             val = say("training.no_validation") if event.val_accuracy is None else f"{event.val_accuracy:.3f}"
             line = say(

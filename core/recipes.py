@@ -71,7 +71,6 @@ def _balanced(facts: Facts) -> tuple[dict[str, object], tuple[Reason, ...]]:
         "augment": "flip",
         "views": 2,
         "learning_rate": 3e-4,
-        "label_smoothing": 0.05,
         "patience": 6,
     }
     return settings, (*reasons, Reason("mirrored"))
@@ -89,7 +88,6 @@ def _best(facts: Facts) -> tuple[dict[str, object], tuple[Reason, ...]]:
         "augment": "standard",
         "views": 4,
         "learning_rate": 3e-4,
-        "label_smoothing": 0.1,
         "patience": 8,
     }
     return settings, (*reasons, Reason("changed_copies"))

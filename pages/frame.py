@@ -21,7 +21,9 @@ def main() -> None:
     look.apply()
     state.remember_place()
     pages = {
-        step: st.Page(f"{step}.py", title=say(f"frame.{step}"), icon=ICONS[step], url_path=step, default=step == "start")
+        step: st.Page(
+            f"{step}.py", title=say(f"frame.{step}"), icon=ICONS[step], url_path=step, default=step == "start"
+        )
         for step in STEPS
     }
     st.session_state["pages"] = pages

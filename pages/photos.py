@@ -55,7 +55,7 @@ def _server_folder() -> None:
             _open(lambda: datasets.from_server_folder(state.workspace(), Path(folder.strip()), allowed))
 
 
-def _open(make) -> None:  # noqa: ANN001
+def _open(make) -> None:
     """Make a data set and show it; a mistake of the user's is shown where it was made."""
     try:
         made = make()

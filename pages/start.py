@@ -52,7 +52,9 @@ def _recent() -> None:
             st.caption(say("start.no_sets"))
         for one in sets:
             label = panels.plain(one.name)
-            st.page_link(pages["photos"], label=label, icon=":material/photo_library:", query_params={state.DATASET: one.id})
+            st.page_link(
+                pages["photos"], label=label, icon=":material/photo_library:", query_params={state.DATASET: one.id}
+            )
     with right:
         st.subheader(say("start.recent_runs"), anchor=False)
         if not listed:

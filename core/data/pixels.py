@@ -31,10 +31,9 @@ def square(source: Path | bytes, resize: int, interpolation: str) -> Pixels:
     """
     image = open_rgb(source, shorter_side=resize)
     width, height = image.size
-    scale = resize / min(width, height)
     # The box is cut before scaling: of a panorama only the middle is ever scaled.
-    side = resize / scale
-    left, top = (width - side) / 2, (height - side) / 2
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
     scaled = image.resize((resize, resize), FILTERS[interpolation], box=(left, top, left + side, top + side))
     return np.asarray(scaled)
 

@@ -33,7 +33,7 @@ def evaluate(predictor: Predictor, samples: Sequence[Sample], root: Path) -> Ite
         done += len(chunk)
         speed = done / max(time.monotonic() - began, 1e-9)
         yield Progress(phase="test", done=done, total=len(samples), per_second=speed)
-    return Results(predictor.card.classes, tuple(answers), tuple(unreadable))  # noqa: B901
+    return Results(predictor.card.classes, tuple(answers), tuple(unreadable))
 
 
 def _answer(sample: Sample, prediction: Prediction, places: dict[str, int]) -> Answer:

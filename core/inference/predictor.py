@@ -16,8 +16,7 @@ from core.data.image import UnusablePhoto
 from core.data.pixels import Pixels, centre, squares
 from core.data.report import Split
 from core.errors import RunError
-from core.models import registry
-from core.models.build import Network, build
+from core.models.build import Network, restore
 from core.models.registry import Backbone, Preprocessing
 from core.models.weights import WeightsFile
 from core.runs.store import RunDirectory
@@ -86,8 +85,7 @@ class Predictor:
         if not run.has_model:
             raise RunError("runs.no_model", run=run.id)
         card = ModelCard.from_json(json.loads(run.model_card.read_text("utf-8")))
-        network = build(card.backbone, len(card.classes), weights=None)
-        network.load_state_dict(load_file(run.model))
+        network = restore(card.backbone, len(card.classes), load_file(run.model))
         return cls(network, card, device or torch.device("cpu"))
 
     def predict(self, sources: Iterable[Path | bytes]) -> Iterator[Prediction | UnusablePhoto]:
@@ -126,5 +124,3 @@ def write_model(run: RunDirectory, network: Network, card: ModelCard) -> None:
     """Store the whole network; the card comes last, so that a model with a card is whole."""
     checkpoint.save(run.model, Checkpoint(network.state_dict(), {"backbone": card.backbone}))
     write_atomically(run.model_card, json.dumps(card.to_json(), ensure_ascii=False, indent=1).encode())
-
-

@@ -105,8 +105,7 @@ def _start_phase(state: RunState, event: PhaseStarted) -> RunState:
         epochs = tuple(
             epoch
             for epoch in epochs
-            if TRAINING_PHASES.index(epoch.phase) < place
-            or (epoch.phase == event.phase and epoch.epoch <= event.done)
+            if TRAINING_PHASES.index(epoch.phase) < place or (epoch.phase == event.phase and epoch.epoch <= event.done)
         )
     phases = {**(state.phases or {}), event.phase: event}
     progress = Progress(at=event.at, phase=event.phase, done=event.done, total=event.total)

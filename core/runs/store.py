@@ -140,9 +140,7 @@ def create(
     return fill(path, config, split, title=title, dataset=dataset)
 
 
-def fill(
-    path: Path, config: TrainConfig, split: Split, *, title: str, dataset: Mapping[str, object]
-) -> RunDirectory:
+def fill(path: Path, config: TrainConfig, split: Split, *, title: str, dataset: Mapping[str, object]) -> RunDirectory:
     """Write what is fixed before the start into an empty directory of the caller's."""
     run = RunDirectory(path)
     write_atomically(path / "split.json", json.dumps(split.to_json(), ensure_ascii=False).encode())

@@ -137,9 +137,7 @@ def _learn(
     with run.timed("finetune"):
         done = int(str(resumed.meta["epoch"])) if in_finetune and resumed else 0
         yield PhaseStarted(phase="finetune", total=config.epochs, done=done)
-        data = Activations(
-            train.activations, _targets(run.split.train), val.activations[0], _targets(run.split.val)
-        )
+        data = Activations(train.activations, _targets(run.split.train), val.activations[0], _targets(run.split.val))
         tuner = FineTuner(config, network, depth, data, run.device)
         if in_finetune and (best := checkpoint.load(run.directory.best)):
             run.best.tensors = dict(best.tensors)
@@ -153,9 +151,7 @@ def _learn(
         ))  # fmt: skip
 
 
-def _keep(
-    run: _Run, network: Network, weights: WeightsFile | None, depth: int, finetunes: bool
-) -> Iterator[Event]:
+def _keep(run: _Run, network: Network, weights: WeightsFile | None, depth: int, finetunes: bool) -> Iterator[Event]:
     """Run the frozen part once; returns what was kept of the training and of the validation photos."""
     config, split = run.config, run.split
     with run.timed("photos"):
@@ -234,6 +230,8 @@ def _save_best(run: _Run) -> None:
 
 
 def _load(network: Network, tensors: dict[str, Tensor]) -> None:
+    """Put in the weights that training changed: the head's alone, or every trainable stage's as well."""
+    # The head is Dropout, then Linear; on its own it learns without the first.
     names = {"head.weight": "head.1.weight", "head.bias": "head.1.bias"}
     network.load_state_dict({names.get(key, key): value for key, value in tensors.items()}, strict=False)
 

@@ -91,7 +91,7 @@ def keep(
             for what, store in stores.items():
                 rows[what].append(store.rows(hashes))
     yield meter.progress()
-    return Kept(tuple(rows["features"]), tuple(rows["activations"]))  # noqa: B901
+    return Kept(tuple(rows["features"]), tuple(rows["activations"]))
 
 
 def _append_missing(store: RowStore, hashes: list[str], rows: np.ndarray) -> None:
@@ -169,7 +169,9 @@ class _Maker:
         recipe = self.recipe
         boundary = recipe.frozen_stages if what == "activations" else "-"
         augment = "-" if view == 0 else recipe.augment
-        depends = f"1 {self.backbone.name} {recipe.weights_sha256} {what} {boundary} {augment} {view} {self.device.type}"
+        depends = (
+            f"1 {self.backbone.name} {recipe.weights_sha256} {what} {boundary} {augment} {view} {self.device.type}"
+        )
         return f"{self.backbone.name}-{what}-{hashlib.sha256(depends.encode()).hexdigest()[:12]}"
 
 

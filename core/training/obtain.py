@@ -7,7 +7,7 @@ from pathlib import Path
 from core.config import TrainConfig
 from core.events import PhaseStarted, Progress
 from core.models import registry
-from core.models.weights import WeightsFile, fetch, find
+from core.models.weights import fetch, find
 
 POLL_SECONDS = 0.5
 

@@ -58,9 +58,7 @@ def catalogue(language: str) -> dict[str, str | dict[str, str]]:
 
 
 def _flatten(prefix: str, entry: object, flat: dict[str, str | dict[str, str]]) -> None:
-    if isinstance(entry, str):
-        flat[prefix] = entry
-    elif isinstance(entry, dict) and set(entry) == {"one", "other"}:
+    if isinstance(entry, str) or (isinstance(entry, dict) and set(entry) == {"one", "other"}):
         flat[prefix] = entry
     elif isinstance(entry, dict):
         for name, child in entry.items():

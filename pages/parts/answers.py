@@ -19,7 +19,7 @@ SHOWN = 24  # answers on one page, newest first
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _predictor(path: str, changed: float):  # noqa: ANN202 - the type lives behind the torch import
+def _predictor(path: str, changed: float):
     """A model in memory, shared by all sessions. Torch is imported here, at the first prediction, and not before."""
     from core.inference.predictor import Predictor
 
@@ -65,7 +65,9 @@ def _row(upload: Upload, one: Received, answer: tuple[tuple[str, float], ...] | 
         st.markdown(f"### {panels.plain(label)}")
         st.markdown(say("try.sure", share=panels.percent(chance)))
         figure = charts.probabilities(answer)
-        plot(figure, key=f"chances_{one.sha256[:12]}", alt=charts.probabilities_alt(answer), height=40 + 34 * len(answer))
+        plot(
+            figure, key=f"chances_{one.sha256[:12]}", alt=charts.probabilities_alt(answer), height=40 + 34 * len(answer)
+        )
 
 
 def bundle_bytes(run: RunDirectory) -> bytes:

@@ -71,7 +71,10 @@ def _fetch(backbone: Backbone, folder: Path) -> None:
 
 def _import(backbone: Backbone, folder: Path) -> None:
     given = st.file_uploader(
-        say("model.import_title"), type=["pth", "pt", "safetensors"], key="import_weights", help=say("model.import_help")
+        say("model.import_title"),
+        type=["pth", "pt", "safetensors"],
+        key="import_weights",
+        help=say("model.import_help"),
     )
     if given is None:
         return
@@ -141,7 +144,11 @@ def measure_missing(names: list[str]) -> None:
     """Measure in a process of its own what wasn't measured yet; never beside a run, whose speed it would share."""
     folder = state.workspace().speeds
     missing = [name for name in names if speed.load(folder, name) is None]
-    if not missing or _measuring() or any(state.state_of(run).open for run, _ in runs.list_runs(state.workspace().runs)[:3]):
+    if (
+        not missing
+        or _measuring()
+        or any(state.state_of(run).open for run, _ in runs.list_runs(state.workspace().runs)[:3])
+    ):
         return
     st.session_state["measuring"] = subprocess.Popen(
         [sys.executable, "-m", "core.models.speed", *missing, "--into", str(folder)],

@@ -91,6 +91,11 @@ def _left_out(known: DatasetReport) -> None:
 def _split(divided: Split) -> None:
     st.subheader(say("photos.split"), anchor=False)
     st.markdown(say("photos.split_why"))
-    stat_row([(say(f"photos.part.{part}"), f"{len(divided.part(part)):,}", say(f"photos.part_help.{part}")) for part in PARTS])
+    stat_row(
+        [
+            (say(f"photos.part.{part}"), f"{len(divided.part(part)):,}", say(f"photos.part_help.{part}"))
+            for part in PARTS
+        ]
+    )
     for note in divided.notes:
         st.info(panels.shown(f"data.finding.{note.kind}", **note.values), icon=":material/info:")

@@ -96,7 +96,9 @@ def test_a_killed_worker_is_lost_and_resumes_without_a_gap(tmp_path, photos):
     os.kill(worker_pid(run), signal.SIGKILL)
     lost = wait_until(run, executor, lambda state: state.status == "lost", seconds=20)
     runs.resume(run, executor)
-    state = wait_until(run, executor, lambda state: len(epochs_of(state, "finetune")) > len(epochs_of(lost, "finetune")))
+    state = wait_until(
+        run, executor, lambda state: len(epochs_of(state, "finetune")) > len(epochs_of(lost, "finetune"))
+    )
     assert epochs_of(state, "finetune") == list(range(1, len(epochs_of(state, "finetune")) + 1))
     runs.stop(run)
     assert wait_until(run, executor, lambda state: not state.open).status == "stopped"

@@ -35,7 +35,9 @@ def test_an_impossible_setting_is_refused_by_name_with_the_next_step(settings, n
 
 
 def test_typed_settings_get_their_fields_types():
-    config = TrainConfig().with_settings({"epochs": "12", "learning_rate": "3e-4", "optimizer": "sgd", "freeze_depth": "2"})
+    config = TrainConfig().with_settings(
+        {"epochs": "12", "learning_rate": "3e-4", "optimizer": "sgd", "freeze_depth": "2"}
+    )
     assert (config.epochs, config.learning_rate, config.optimizer, config.freeze_depth) == (12, 3e-4, "sgd", 2)
 
 

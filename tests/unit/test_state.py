@@ -58,7 +58,13 @@ def test_the_best_epoch_is_the_last_one_that_was_best():
 
 
 def test_time_left_is_what_remains_at_the_latest_speed():
-    state = fold([Started(), PhaseStarted(phase="photos", total=300), Progress(phase="photos", done=100, total=300, per_second=50.0)])
+    state = fold(
+        [
+            Started(),
+            PhaseStarted(phase="photos", total=300),
+            Progress(phase="photos", done=100, total=300, per_second=50.0),
+        ]
+    )
     assert state.seconds_left == 4.0
     assert state.share_done == 100 / 300
     assert RunState().seconds_left is None

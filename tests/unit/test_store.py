@@ -16,7 +16,9 @@ SPLIT = Split(("bee", "ant"), (Sample("bee/1.jpg", 0, "00" * 32),), (), (), root
 
 @pytest.fixture
 def run(tmp_path) -> RunDirectory:
-    return store.create(tmp_path, TrainConfig(seed=3), SPLIT, title="蜂 & ants", dataset={"name": "x", "fingerprint": "f"})
+    return store.create(
+        tmp_path, TrainConfig(seed=3), SPLIT, title="蜂 & ants", dataset={"name": "x", "fingerprint": "f"}
+    )
 
 
 def test_what_is_fixed_before_the_start_comes_back(run):
@@ -55,7 +57,9 @@ def test_a_line_torn_by_a_kill_does_not_swallow_the_next_event(run):
     assert [type(event).__name__ for event in events] == ["Progress", "EpochEnded"]
 
 
-@pytest.mark.parametrize("identifier", ["", "..", "../../etc", "20261121-051543-d0bbc0de/../x", "x" * 500, "20261121-051543-d0bbc0d\n"])
+@pytest.mark.parametrize(
+    "identifier", ["", "..", "../../etc", "20261121-051543-d0bbc0de/../x", "x" * 500, "20261121-051543-d0bbc0d\n"]
+)
 def test_an_id_that_is_not_ours_opens_nothing(tmp_path, run, identifier):
     with pytest.raises(RunError):
         open_run(tmp_path, identifier)
