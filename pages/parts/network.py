@@ -112,7 +112,6 @@ def _depth(told: object, stages: int) -> int | None:
 
 @cache
 def _element() -> Any:
-    """Registered on first use, for the registry belongs to a running server."""
     return st.components.v2.component(
         "graft_network",
         js=(HERE / "network.js").read_text("utf-8"),

@@ -22,14 +22,11 @@ function begin(parentElement) {
   const frame = document.createElement("div");
   frame.className = "graft-plot";
   const text = document.createElement("p");
-  text.className = "graft-plot-alt";
-  text.id = `graft-plot-${Math.random().toString(36).slice(2)}`;
+  text.hidden = true;
   const scroller = document.createElement("div");
   scroller.className = "graft-plot-scroller";
   const node = document.createElement("div");
   node.className = "graft-plot-node";
-  node.setAttribute("role", "img");
-  node.setAttribute("aria-labelledby", text.id);
   scroller.append(node);
   frame.append(text, scroller);
   parentElement.append(frame);
@@ -53,7 +50,7 @@ function end(place) {
 }
 
 function describe({ text, scroller, node, data }) {
-  if (text.textContent !== data.alt) text.textContent = data.alt;
+  text.textContent = data.alt;
   scroller.style.minHeight = `${data.height}px`;
   node.classList.toggle("graft-plot-clickable", data.clickable);
 }
@@ -61,7 +58,7 @@ function describe({ text, scroller, node, data }) {
 function redraw(place) {
   cancelAnimationFrame(place.waiting);
   place.waiting = requestAnimationFrame(() => {
-    load(place.data.library).then(() => draw(place), () => fail(place));
+    load(place.data.library).then(() => draw(place), () => sayInstead(place, true));
   });
 }
 
@@ -83,8 +80,9 @@ function load(address) {
 }
 
 // Without the library the sentence stands where the chart would.
-function fail({ frame }) {
-  frame.classList.add("graft-plot-failed");
+function sayInstead({ text, scroller }, failed) {
+  text.hidden = !failed;
+  scroller.hidden = failed;
 }
 
 function draw(place) {
@@ -103,11 +101,20 @@ function draw(place) {
   // A finger scrolls the page; it must not be caught by a chart that zooms.
   const touched = matchMedia("(pointer: coarse)").matches;
   if (touched) figure.layout.dragmode = false;
+  sayInstead(place, false);
   allowScrolling(scroller, width > seen, data.words);
-  frame.classList.remove("graft-plot-failed");
   place.drawn = { figure: data.figure, width: seen, theme: theme.name };
   window.Plotly.react(node, figure.data, figure.layout, settings(figure.layout, data.words, touched));
+  name(node, data.alt);
   if (!place.listening) listen(place);
+}
+
+// One image with the sentence as its name; the buttons beside it stay buttons.
+function name(node, alt) {
+  const [picture, ...layers] = node.querySelectorAll(".main-svg");
+  picture.setAttribute("role", "img");
+  picture.setAttribute("aria-label", alt);
+  for (const layer of layers) layer.setAttribute("aria-hidden", "true");
 }
 
 function listen(place) {

@@ -15,12 +15,12 @@ import streamlit as st
 
 from core.words import say
 from pages.parts import palette
+from pages.server.routes import plotly_address
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HERE = Path(__file__).parent
-LIBRARY = "graft/plotly.min.js"  # the route of this server that hands out plotly's own file
 PLAIN_HEIGHT = 360  # pixels, for a figure that doesn't say
 
 
@@ -51,7 +51,7 @@ def plot(
             "alt": alt,
             "height": pixels,
             "clickable": on_click is not None,
-            "library": _address(LIBRARY),
+            "library": plotly_address(),
             "swaps": palette.swaps(),
             "words": _words(),
         },
@@ -62,18 +62,12 @@ def plot(
 
 @cache
 def _element() -> Any:
-    """Registered on first use, for the registry belongs to a running server."""
     return st.components.v2.component(
         "graft_plot",
         js=(HERE / "plot.js").read_text("utf-8"),
         css=(HERE / "plot.css").read_text("utf-8"),
         isolate_styles=False,  # plotly writes its own style rules into the document; they must reach the node
     )
-
-
-def _address(path: str) -> str:
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{base}/{path}" if base else f"/{path}"
 
 
 def _words() -> dict[str, str]:

@@ -35,58 +35,60 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Fig
 
     A click gives ``[true, predicted]`` (class numbers): heatmaps tell no clicks, so clear points lie on the cells.
     """
-    totals = [sum(row) for row in matrix]
-    shares = [
-        [round(count / total, 3) if total else 0 for count in row] for row, total in zip(matrix, totals, strict=True)
-    ]
-    small = len(classes) <= MOST_COUNTED
-    cells = [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if small or count]
-    heat = {
-        "type": "heatmap",
-        "z": shares,
-        "zmin": 0,
-        "zmax": 1,
-        "colorscale": [[0, LIGHT.matrix[0]], [0.5, LIGHT.matrix[1]], [1, LIGHT.matrix[2]]],
-        "showscale": False,
-        "hoverinfo": "skip",
-        "xgap": 2 if small else 0,
-        "ygap": 2 if small else 0,
-    }
-    points = {
-        "type": "scatter",
-        "x": [j for _, j in cells],
-        "y": [i for i, _ in cells],
-        "customdata": [[i, j] for i, j in cells],
-        "mode": "markers+text" if small else "markers",
-        "marker": {"symbol": "square", "opacity": 0, "size": 12, "color": LIGHT.ink},
-        "text": [str(matrix[i][j]) if matrix[i][j] else "" for i, j in cells] if small else None,
-        "textfont": {"size": 13, "color": [LIGHT.matrix_text[shares[i][j] >= 0.5] for i, j in cells]}
-        if small
-        else None,
-        "hovertext": [_hover_cell(matrix[i][j], totals[i], classes[i], classes[j]) for i, j in cells],
-        "hoverinfo": "text",
-        "showlegend": False,
-    }
-    figure = draw([heat, points], None, height=min(900, 150 + 30 * len(classes)))
+    figure = draw([_heat(matrix), _cells(matrix, classes)], None, height=min(900, 150 + 30 * len(classes)))
     # The nearest cell answers, wherever in it the pointer is.
     figure.update_layout(hovermode="closest", hoverdistance=-1, dragmode=False, margin={"t": 12, "r": 12})
     # Below the least width a phone scrolls the matrix sideways; beyond the most, cells would be bars.
     least = min(900, 130 + 24 * len(classes))
     figure.update_layout(meta={"minimum_width": least, "maximum_width": 260 + 80 * len(classes)})
-    names = named(classes)
+    axis = {**named(classes), "showgrid": False, "fixedrange": True}
     span = [-0.5, len(classes) - 0.5]
-    figure.update_xaxes(
-        **names,
-        title={"text": say("charts.axis.predicted")},
-        range=span,
-        showgrid=False,
-        fixedrange=True,
-        tickangle=-40,
-    )
-    figure.update_yaxes(
-        **names, title={"text": say("charts.axis.true")}, range=span[::-1], showgrid=False, fixedrange=True
-    )
+    predicted, true = ({"text": say(f"charts.axis.{name}")} for name in ("predicted", "true"))
+    figure.update_xaxes(**axis, title=predicted, range=span, autotickangles=[0, -40, -90])
+    figure.update_yaxes(**axis, title=true, range=span[::-1])
     return figure
+
+
+def _heat(matrix: Sequence[Sequence[int]]) -> dict[str, object]:
+    gap = 2 if len(matrix) <= MOST_COUNTED else 0
+    return {
+        "type": "heatmap",
+        "z": [[round(_share(count, row), 3) for count in row] for row in matrix],
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[0, LIGHT.matrix[0]], [0.5, LIGHT.matrix[1]], [1, LIGHT.matrix[2]]],
+        "showscale": False,
+        "hoverinfo": "skip",
+        "xgap": gap,
+        "ygap": gap,
+    }
+
+
+def _cells(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> dict[str, object]:
+    """A clear point on every cell; in a large matrix only where something was counted."""
+    small = len(classes) <= MOST_COUNTED
+    places = [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if small or count]
+    told = [_hover_cell(matrix[i][j], sum(matrix[i]), classes[i], classes[j]) for i, j in places]
+    points: dict[str, object] = {
+        "type": "scatter",
+        "x": [j for _, j in places],
+        "y": [i for i, _ in places],
+        "customdata": [[i, j] for i, j in places],
+        "mode": "markers",
+        "marker": {"symbol": "square", "opacity": 0, "size": 12, "color": LIGHT.ink},
+        "hovertext": told,
+        "hoverinfo": "text",
+        "showlegend": False,
+    }
+    if not small:
+        return points
+    colours = [LIGHT.matrix_text[_share(matrix[i][j], matrix[i]) >= 0.5] for i, j in places]
+    counts = [str(matrix[i][j]) if matrix[i][j] else "" for i, j in places]
+    return points | {"mode": "markers+text", "text": counts, "textfont": {"size": 13, "color": colours}}
+
+
+def _share(count: int, row: Sequence[int]) -> float:
+    return count / max(1, sum(row))
 
 
 def confusion_alt(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
@@ -101,8 +103,7 @@ def confusion_alt(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> st
     if not wrong:
         return f"{sentences[0]} {say('charts.confusion.alt.all_right')}"
     told = [
-        say("charts.confusion.alt.mistake", count=count, true=classes[i], predicted=classes[j])
-        for count, i, j in wrong[:3]
+        say("charts.confusion.alt.mistake", n=count, true=classes[i], predicted=classes[j]) for count, i, j in wrong[:3]
     ]
     sentences.append(say("charts.confusion.alt.mistakes", n=len(wrong), mistakes=listed(told)))
     return " ".join(sentences)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.words import say
 from pages.parts.palette import LIGHT
@@ -76,7 +76,7 @@ def draw_rows(traces: Sequence[Mapping[str, object]], labels: Sequence[str]) -> 
     return figure
 
 
-def named(labels: Sequence[str]) -> dict[str, object]:
+def named(labels: Sequence[str]) -> dict[str, Any]:
     """Ticks with the classes' names: places, not texts, for "10" would be read as a number and "1/2" as a date."""
     step = -(-len(labels) // MOST_NAMED)
     places = list(range(0, len(labels), max(1, step)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.data.report import PARTS, Split
@@ -30,55 +30,48 @@ def part_counts(split: Split) -> dict[str, dict[str, int]]:
 def class_counts(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
     """Photos of each class as a bar, divided into parts; the total stands at its end."""
     labels = list(counts)
-    rows = list(range(len(labels)))
-    totals = [sum(counts[label].values()) for label in labels]
-    bars = []
-    for part in _parts(counts):
-        numbers = [counts[label].get(part, 0) for label in labels]
-        name = say(f"charts.part.{part}")
-        pattern = {
-            "shape": PATTERNS[part],
-            "fillmode": "overlay",
-            "fgcolor": LIGHT.background,
-            "fgopacity": 0.8,
-            "size": 7,
-            "solidity": 0.25,
-        }
-        bars.append(
-            {
-                "type": "bar",
-                "orientation": "h",
-                "name": name,
-                "x": numbers,
-                "y": rows,
-                "marker": {"color": PART_COLOURS[part], "pattern": pattern, "line": {"width": 0}},
-                "hovertext": [
-                    say("charts.class_counts.hover", label=safe(label), part=name, n=number)
-                    for label, number in zip(labels, numbers, strict=True)
-                ],
-                "hoverinfo": "text",
-            }
-        )
+    parts = _parts(counts)
+    bars = [_bar(part, labels, [counts[label].get(part, 0) for label in labels]) for part in parts]
     if len(labels) <= MOST_NAMED:
-        bars.append(
-            {
-                "type": "scatter",
-                "x": totals,
-                "y": rows,
-                "mode": "text",
-                "text": [f"&nbsp;{total:,}" for total in totals],
-                "textposition": "middle right",
-                "textfont": {"size": 13, "color": LIGHT.ink},
-                "cliponaxis": False,
-                "hoverinfo": "skip",
-                "showlegend": False,
-            }
-        )
+        bars.append(_totals([sum(counts[label].values()) for label in labels]))
     figure = draw_rows(bars, labels)
-    several = len(_parts(counts)) > 1
-    figure.update_layout(barmode="stack", showlegend=several, margin={"r": 44})
+    figure.update_layout(barmode="stack", showlegend=len(parts) > 1, margin={"r": 44})
     figure.update_xaxes(title={"text": say("charts.axis.photos")}, rangemode="tozero", tickformat=",d")
     return figure
+
+
+def _bar(part: str, labels: Sequence[str], numbers: Sequence[int]) -> dict[str, object]:
+    name = say(f"charts.part.{part}")
+    pattern = {"shape": PATTERNS[part], "fillmode": "overlay", "fgcolor": LIGHT.background, "fgopacity": 0.8, "size": 7}
+    told = [
+        say("charts.class_counts.hover", label=safe(label), part=name, n=number)
+        for label, number in zip(labels, numbers, strict=True)
+    ]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": name,
+        "x": numbers,
+        "y": list(range(len(labels))),
+        "marker": {"color": PART_COLOURS[part], "pattern": pattern | {"solidity": 0.25}, "line": {"width": 0}},
+        "hovertext": told,
+        "hoverinfo": "text",
+    }
+
+
+def _totals(totals: Sequence[int]) -> dict[str, object]:
+    return {
+        "type": "scatter",
+        "x": totals,
+        "y": list(range(len(totals))),
+        "mode": "text",
+        "text": [f"&nbsp;{total:,}" for total in totals],
+        "textposition": "middle right",
+        "textfont": {"size": 13, "color": LIGHT.ink},
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
 
 
 def class_counts_alt(counts: Mapping[str, Mapping[str, int]]) -> str:
