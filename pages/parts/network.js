@@ -91,7 +91,7 @@ function arrange(stages, width) {
   const centre = (at, frozen) => first + (at + 0.5) * pitch + (at >= frozen ? CUT : 0);
   const cut = (frozen) => first + frozen * pitch + CUT / 2;
   const head = first + stages.length * pitch + CUT + (upright ? 28 : 26);
-  return { width, height: upright ? length : 232, upright, first, middle, length, blocks, point, centre, cut, head };
+  return { width, height: upright ? length : 238, upright, first, middle, length, blocks, point, centre, cut, head };
 }
 
 function between(value, low, high, from, to) {
