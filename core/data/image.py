@@ -86,7 +86,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-class UnusablePhoto(DataError):  # noqa: N818 (it is what we call it, not only an error)
+class UnusablePhoto(DataError):
     """A file that can't be used as a photo. ``reason`` names an entry below ``data.leftout``."""
 
     def __init__(self, reason: str, /, **values: object) -> None:
@@ -109,7 +109,8 @@ def open_rgb(source: Path | bytes, shorter_side: int | None = None) -> Image.Ima
     """The photo as people see it: upright, RGB, 8 bit, first frame, transparency over white, 16 bit scaled to 8.
 
     With ``shorter_side`` a JPEG may come at 1/2, 1/4 or 1/8 of its size, which is up to 3 times faster, but never
-    with a shorter side below that. Colour profiles are not applied, as in every common training pipeline.
+    with a shorter side below that; without, only one too large for memory does. Colour profiles are not applied, as
+    in every common training pipeline.
 
     Raises:
         UnusablePhoto: it isn't a picture, is damaged, or is too large or too small.

@@ -157,6 +157,15 @@ def test_a_member_larger_than_it_says_is_cut_and_set_aside(tmp_path):
     assert (files, left_out) == ({"cat/a.jpg": CAT}, {"cat/bomb.bmp": "broken_member"})
 
 
+@pytest.mark.parametrize(("limit", "key"), [("unsuspicious_bytes", "bomb"), ("total_bytes", "too_much")])
+def test_what_comes_out_is_counted_whatever_was_announced(tmp_path, monkeypatch, limit, key):
+    """Should the reader ever give more than the headers say."""
+    data = zip_of({"cat/a.jpg": CAT})
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: io.BytesIO(bytes(3_000_000)))
+    limits = Limits(**{"free_bytes": 0, "ratio": 1, limit: 2_000_000})
+    assert error_for(tmp_path, data, limits) == f"data.archive.{key}"
+
+
 def test_one_huge_member_is_set_aside(tmp_path):
     data = zip_of({"cat/a.jpg": CAT, "cat/huge.bmp": bytes(3_000_000)})
     files, left_out = unpacked(tmp_path, data, Limits(bytes_per_file=2_000_000, free_bytes=0))

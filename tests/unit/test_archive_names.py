@@ -119,6 +119,13 @@ def test_names_come_out_right_whatever_program_wrote_them(tmp_path, encoding):
     assert files == {name: name.encode() for name in NAMES[encoding]}
 
 
+def test_accents_in_utf8_are_not_taken_for_chinese(tmp_path):
+    """Most bytes of one are valid in the other."""
+    assert "é".encode().decode("gb2312")
+    files, _ = unpacked(tmp_path, with_raw_names({"bébé/é.jpg".encode(): CAT}))
+    assert files == {"bébé/é.jpg": CAT}
+
+
 def test_a_name_of_unknown_bytes_still_comes_out_below_one_folder(tmp_path):
     raw = {"кошка/a.jpg".encode("cp866"): CAT, "кошка/b.jpg".encode("cp866"): DOG}
     files, _ = unpacked(tmp_path, with_raw_names(raw))

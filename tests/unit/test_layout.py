@@ -115,6 +115,11 @@ def test_a_class_called_train_stays_one_among_other_vehicles(tmp_path):
     assert (report.layout, counts(report)) == ("classes", {"car": 4, "plane": 4, "train": 4})
 
 
+def test_a_class_called_train_with_kinds_of_trains_in_it_is_still_outnumbered(tmp_path):
+    report = scan(write_photos(tmp_path, {"train/steam": 2, "train/electric": 2, "plane": 4, "car": 4}))
+    assert (report.layout, counts(report)) == ("classes", {"car": 4, "plane": 4, "train": 4})
+
+
 def test_photos_of_one_folder_with_folders_are_one_class(tmp_path):
     report = scan(write_photos(tmp_path, {"cat": 3, "cat/old": 1}))
     assert counts(report) == {"cat": 4}

@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -155,17 +156,27 @@ def test_progress_goes_up_to_the_end(tmp_path):
     assert len(told) > 2
 
 
-def test_a_caller_that_has_had_enough_stops_the_scan(tmp_path):
+def test_a_caller_that_has_had_enough_stops_the_scan(tmp_path, monkeypatch):
     class EnoughError(Exception):
         pass
 
     def stop(done: int, total: int) -> None:
         raise EnoughError
 
+    checked: list[str] = []
+
+    def slow(path: str) -> scan_module.Checked:
+        checked.append(path)
+        time.sleep(0.002)
+        return scan_module.Checked(path, 9, 9, 9, False)
+
+    monkeypatch.setattr(scan_module, "check", slow)
+    monkeypatch.setattr(scan_module, "THREADS", 2)
     before = threading.active_count()
     with pytest.raises(EnoughError):
         scan(write_photos(tmp_path, {"cat": 200, "dog": 200}), on_progress=stop)
     assert threading.active_count() == before
+    assert len(checked) <= 4 * scan_module.BATCH  # one done, one begun and the next for each of two threads
 
 
 def test_the_same_photos_give_the_same_report_whatever_their_order(tmp_path):
