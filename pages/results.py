@@ -24,15 +24,15 @@ def main() -> None:
         _show(results, run.split().root_of("test"))
     elif run.has_model:
         st.info(say("results.no_test"), icon=":material/info:")
+        panels.next_step("try_it", say("results.next"))
     else:
         panels.waiting_for("train", say("results.not_ready"))
-    if run.has_model:
-        panels.next_step("try_it", say("results.next"))
     scores.all_runs(run)
 
 
 def _show(results: Results, root: str) -> None:
     scores.headline(results)
+    panels.next_step("try_it", say("results.next"))
     scores.confusion(results)
     scores.per_class(results)
     scores.worst(results, root)

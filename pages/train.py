@@ -18,28 +18,42 @@ def main() -> None:
     state.choose_run(run.id)
     state.show_place(state.RUN)
     st.title(panels.plain(run.info().title), anchor=False)
-    known = state.state_of(run)
-    _panel(run, known.open)
-    if not known.open:
-        _after(run, known)
+    if state.state_of(run).open:
+        _watch(run)
+    else:
+        _over(run, state.state_of(run))
 
 
-def _panel(run: RunDirectory, going: bool) -> None:
-    """The live part: looked at once a second while the run is open, and not at all afterwards."""
+def _watch(run: RunDirectory) -> None:
+    """The live part: looked at once a second, only as long as the run is open."""
 
-    @st.fragment(run_every=1.0 if going else None)
+    @st.fragment(run_every=1.0)
     def panel() -> None:
         known = state.state_of(run)
         live.status(known)
         live.facts(known)
-        live.curves(known)
-        if going and not known.open:
-            st.rerun()
-        if going and _stop_button(run):
+        if _stop_button(run):
             runs.stop(run)
             st.toast(say("train.stopping"))
+        live.curves(known)
+        if not known.open:
+            st.rerun()
 
     panel()
+
+
+def _over(run: RunDirectory, known: RunState) -> None:
+    """What ended it, and what to do now: see the results, go on, or read what went wrong."""
+    live.status(known)
+    live.problems(run, known)
+    with st.container(horizontal=True, key="after"):
+        if run.has_model and known.status != "lost":
+            panels.next_step("results", say("train.next"))
+        if known.status != "finished" and st.button(say("train.resume"), key="resume", icon=":material/play_arrow:"):
+            _resume(run)
+    live.facts(known)
+    live.curves(known)
+    live.record(run, known)
 
 
 def _stop_button(run: RunDirectory) -> bool:
@@ -47,17 +61,6 @@ def _stop_button(run: RunDirectory) -> bool:
     return st.button(
         say("train.stopping" if asked else "train.stop"), key="stop", icon=":material/stop:", disabled=asked
     )
-
-
-def _after(run: RunDirectory, known: RunState) -> None:
-    """What to do now: see the results, go on, or read what went wrong."""
-    with st.container(horizontal=True, key="after"):
-        if run.has_model and known.status != "lost":
-            panels.next_step("results", say("train.next"))
-        if known.status != "finished" and st.button(say("train.resume"), key="resume", icon=":material/play_arrow:"):
-            _resume(run)
-    live.problems(run, known)
-    live.record(run, known)
 
 
 def _resume(run: RunDirectory) -> None:

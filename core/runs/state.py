@@ -38,6 +38,7 @@ class RunState:
     evaluated: Evaluated | None = None
     ended: Ended | None = None
     failed: Failed | None = None
+    memory_megabytes: float = 0.0  # the most that was taken so far
     last_at: float = 0.0
 
     @property
@@ -48,6 +49,11 @@ class RunState:
     def best(self) -> EpochEnded | None:
         """The epoch whose weights are kept."""
         return next((epoch for epoch in reversed(self.epochs) if epoch.best), None)
+
+    @property
+    def seconds(self) -> float:
+        """How long the phases of the last start took together; 0 while it is open."""
+        return sum((self.ended.seconds or {}).values()) if self.ended else 0.0
 
     @property
     def share_done(self) -> float:
@@ -68,7 +74,8 @@ def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
     """Add ``events`` to ``state``; folding in two halves gives the same as folding at once."""
     state = state or RunState()
     for event in events:
-        state = replace(_step(state, event), last_at=max(state.last_at, event.at))
+        memory = max(state.memory_megabytes, getattr(event, "memory_megabytes", 0.0))
+        state = replace(_step(state, event), last_at=max(state.last_at, event.at), memory_megabytes=memory)
     return state
 
 

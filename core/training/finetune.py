@@ -110,7 +110,7 @@ class FineTuner:
         loss.backward()
         nn.utils.clip_grad_norm_(self._trainable(), LARGEST_GRADIENT)
         self.optimizer.step()
-        return score_logits(logits.detach().float(), targets, loss.detach())
+        return score_logits(logits.detach().float(), targets)
 
     def _judge(self) -> Score | None:
         if not len(self.data.val_targets):

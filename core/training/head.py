@@ -122,7 +122,7 @@ def _pass(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        total += score_logits(logits.detach(), targets[chosen], loss.detach())
+        total += score_logits(logits.detach(), targets[chosen])
     return total
 
 

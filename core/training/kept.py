@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from core.data.report import Sample
 from core.errors import DataError
 from core.events import Progress
 from core.models.build import Network
-from core.models.fast import fast_frozen
+from core.models.fast import FastStages, fast_frozen
 from core.models.registry import Preprocessing
 from core.training.augment import kept_view
 from core.training.device import memory_megabytes
@@ -123,13 +124,22 @@ class _Maker:
     """Turns decoded squares into activations and features with the pretrained body."""
 
     def __init__(self, network: Network, recipe: Recipe, device: torch.device) -> None:
-        boundary = recipe.frozen_stages
+        self.network = network
         self.recipe = recipe
         self.device = device
         self.backbone = network.backbone
-        self.frozen = fast_frozen(network.stages[:boundary], device) if boundary else None
-        rest = network.stages[boundary:]
-        self.rest = fast_frozen(rest, device) if recipe.features and len(rest) else None
+
+    # Made when the first photo needs them: preparing the stages takes a second, which a run whose rows are all kept
+    # already does not spend.
+    @cached_property
+    def frozen(self) -> FastStages | None:
+        stages = list(self.network.stages)[: self.recipe.frozen_stages]
+        return fast_frozen(stages, self.device) if stages else None
+
+    @cached_property
+    def rest(self) -> FastStages | None:
+        stages = list(self.network.stages)[self.recipe.frozen_stages :]
+        return fast_frozen(stages, self.device) if self.recipe.features and stages else None
 
     def wanted(self, view: int) -> list[What]:
         """What is kept of this view."""

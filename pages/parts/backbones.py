@@ -14,6 +14,7 @@ from core.models.registry import Backbone
 from core.runs.executor import PROJECT
 from core.words import say
 from pages.parts import panels, state
+from pages.parts.cards import card
 
 QUERY = "backbone"
 DEFAULT = "efficientnet_lite0"
@@ -113,7 +114,7 @@ def cards() -> None:
 def _grid(shown: list[Backbone], now: Backbone, folder: Path) -> None:
     for start in range(0, len(shown), COLUMNS):
         for column, one in zip(st.columns(COLUMNS), shown[start : start + COLUMNS], strict=False):
-            with column, st.container(border=True, height="stretch", key=f"card_{one.name}"):
+            with column, card(one.name, chosen=one.name == now.name):
                 _card(one, now, folder)
 
 
@@ -127,7 +128,7 @@ def _card(one: Backbone, now: Backbone, folder: Path) -> None:
     lines = [
         say("model.size", parameters=f"{one.parameters / 1e6:.1f}", megabytes=f"{one.megabytes:.0f}"),
         accuracy,
-        say("model.speed", speed=f"{known.photos_per_second:.0f}") if known else say("model.speed_unknown"),
+        say("model.speed", speed=f"{known.photos_per_second:.0f}") if known else _unmeasured(),
         say("model.at_hand")
         if weights.find(one, folder) is not None
         else say("model.to_fetch", megabytes=f"{one.megabytes:.0f}"),
@@ -140,24 +141,37 @@ def _card(one: Backbone, now: Backbone, folder: Path) -> None:
         st.rerun()
 
 
+def _unmeasured() -> str:
+    return say("model.measuring") if _measuring() else say("model.speed_unknown")
+
+
 def measure_missing(names: list[str]) -> None:
     """Measure in a process of its own what wasn't measured yet; never beside a run, whose speed it would share."""
     folder = state.workspace().speeds
     missing = [name for name in names if speed.load(folder, name) is None]
-    if (
-        not missing
-        or _measuring()
-        or any(state.state_of(run).open for run, _ in runs.list_runs(state.workspace().runs)[:3])
-    ):
+    latest = runs.list_runs(state.workspace().runs)[:3]
+    if not missing or any(state.state_of(run).open for run, _ in latest):
         return
-    st.session_state["measuring"] = subprocess.Popen(
-        [sys.executable, "-m", "core.models.speed", *missing, "--into", str(folder)],
-        cwd=PROJECT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    if "measuring" not in st.session_state:  # once a session: what fails would fail again
+        command = [sys.executable, "-m", "core.models.speed", *missing, "--into", str(folder)]
+        quiet = subprocess.DEVNULL
+        st.session_state["measuring"] = subprocess.Popen(
+            command, cwd=PROJECT, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+        )
+    if _measuring():
+        _wait_for_measuring(len(missing))
+
+
+@st.fragment(run_every=2.0)
+def _wait_for_measuring(missing: int) -> None:
+    """Draw the cards again when another backbone has been measured, and stop looking when the process has ended."""
+    folder = state.workspace().speeds
+    names = [name for name in registry.FEATURED if speed.load(folder, name) is not None]
+    known = st.session_state.setdefault("measured", len(names))
+    if len(names) != known or not _measuring():
+        st.session_state["measured"] = len(names)
+        st.rerun()
+    st.caption(say("model.measuring_note", n=missing))
 
 
 def _measuring() -> bool:

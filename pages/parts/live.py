@@ -36,30 +36,27 @@ def status(known: RunState) -> None:
 
 
 def facts(known: RunState) -> None:
-    """The numbers of the moment."""
-    last = known.epochs[-1] if known.epochs else None
-    best = known.best
+    """The numbers of the moment; once it is over, how long it took instead of how fast it is."""
+    last, best, unknown = (known.epochs[-1] if known.epochs else None), known.best, "–"
+    device = known.started.device_name if known.started else ""
+    memory = f"{known.memory_megabytes / 1000:.1f} GB" if known.memory_megabytes else unknown
+    accuracy = panels.percent(best.val_accuracy) if best and best.val_accuracy is not None else unknown
+    rows = [
+        (say("train.epoch"), f"{last.epoch} / {last.of}" if last else unknown, say("train.epoch_help")),
+        (say("train.best"), accuracy, say("train.best_help")),
+        (say("train.speed"), _speed(known) or unknown, say("train.speed_help")),
+        (say("train.memory"), memory, say("train.memory_help", device=device)),
+    ]
+    if known.seconds:
+        rows[2] = (say("train.took"), panels.duration(known.seconds), say("train.took_help"))
+    stat_row(rows)
+
+
+def _speed(known: RunState) -> str:
     progress = known.progress
-    speed = progress.per_second if progress and progress.phase != "weights" else 0.0
-    speed = speed or (last.photos_per_second if last else 0.0)
-    memory = max((e.memory_megabytes for e in (progress, last) if e is not None), default=0.0)
-    unknown = "–"
-    stat_row(
-        [
-            (say("train.epoch"), f"{last.epoch} / {last.of}" if last else unknown, say("train.epoch_help")),
-            (
-                say("train.best"),
-                panels.percent(best.val_accuracy) if best and best.val_accuracy is not None else unknown,
-                say("train.best_help"),
-            ),
-            (say("train.speed"), f"{speed:,.0f}" if speed else unknown, say("train.speed_help")),
-            (
-                say("train.memory"),
-                f"{memory / 1000:.1f} GB" if memory else unknown,
-                say("train.memory_help", device=known.started.device_name if known.started else ""),
-            ),
-        ]
-    )
+    if progress is not None and progress.phase != "weights" and progress.per_second:
+        return f"{progress.per_second:,.0f}"
+    return f"{known.epochs[-1].photos_per_second:,.0f}" if known.epochs else ""
 
 
 def curves(known: RunState) -> None:

@@ -29,13 +29,13 @@ class Job {
     this.connect()
     if (this.result?.id === data.seen) this.result = null
     // Another upload has begun: what was said about the last one is no longer about this page.
-    if (!this.sending?.busy && !this.result && this.upload && this.upload !== data.upload) this.clear()
+    if (this.sending?.status === "done" && !this.result && this.upload !== data.upload) this.clear()
     else if (this.result && (restarted || !this.told)) setTimeout(() => this.report())
     this.draw()
   }
 
   clear() {
-    Object.assign(this, { sending: null, skipped: {}, upload: null })
+    Object.assign(this, { sending: null, skipped: {} })
   }
 
   detach(root) {
@@ -56,7 +56,7 @@ class Job {
     }
     find(".paste").onclick = () => filesOnClipboard().then((items) => this.take(items), () => this.say("nothing"))
     find(".cancel").onclick = () => this.sending.cancel()
-    find(".go-on").onclick = () => this.run()
+    find(".go-on").onclick = () => this.goOn()
     let depth = 0 // dragenter comes for every child, too
     root.ondragenter = (event) => this.highlight(event, (depth += 1))
     root.ondragleave = (event) => this.highlight(event, (depth -= 1))
@@ -108,10 +108,20 @@ class Job {
       this.draw("", "nothing")
       return
     }
+    this.begin(sent)
+  }
+
+  begin(items) {
     // The data may name another upload by the time this one ends (a server that restarted): keep what it began with.
     this.upload = this.data.upload
-    this.sending = new Sending(this.data.address, this.data.token, sent, () => this.drawSoon())
+    const fresh = items.map(({ file, name }) => ({ file, name }))
+    this.sending = new Sending(this.data.address, this.data.token, fresh, () => this.drawSoon())
     this.run()
+  }
+
+  goOn() {
+    if (this.sending.status === "stopped" && this.upload !== this.data.upload) this.begin(this.sending.items)
+    else this.run()
   }
 
   async run() {

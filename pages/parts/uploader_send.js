@@ -2,9 +2,11 @@
 // Needs uploader_gather.js before it only for the order of reading; it touches no page.
 
 const LANES = 4 // requests at once; browsers open six connections to a host, and Streamlit needs one
-const BATCH_BYTES = 4 << 20
-const BATCH_FILES = 100
-const PIECE_BYTES = 8 << 20 // larger files come in pieces of this size and can go on after a break
+const FIRST_BYTES = 1 << 19 // of a request; then twice or half of that, so that each takes about a second
+const MOST_BYTES = 8 << 20
+const LEAST_BYTES = 1 << 17
+const MOST_FILES = 100
+const ALONE_BYTES = 8 << 20 // larger files come in pieces and can go on after a break
 const HASHED_BYTES = 64 << 20 // up to this size a file that seems to be there already is compared by its hash
 const FIRST_WAIT = 500 // ms before the second try; doubled up to LAST_WAIT
 const LAST_WAIT = 5000
@@ -23,6 +25,7 @@ class Sending {
     this.expected = 0 // files that must lie on the server's disk in the end
     this.failed = [] // {name, text}
     this.unreadable = []
+    this.requestBytes = FIRST_BYTES
   }
 
   get busy() {
@@ -40,31 +43,51 @@ class Sending {
   /** Send what hasn't been sent. May be called again after a stop: what arrived stays arrived. */
   async run() {
     this.abort = new AbortController()
+    this.stop = null
     this.setStatus("comparing")
     this.startedAt = this.answeredAt = performance.now()
-    this.startedBytes = this.doneBytes
     try {
       const before = await this.ask("GET")
       this.expected = before.files
       await this.skipArrived(before.arrived)
       this.startedBytes = this.doneBytes
       this.setStatus("sending")
-      const queue = batches(this.left)
-      await Promise.all(Array.from({ length: LANES }, () => this.lane(queue)))
+      this.queue = this.left
+      await Promise.all(Array.from({ length: LANES }, () => this.lane()))
+      if (this.stop) throw this.stop
       this.setStatus("done")
     } catch (error) {
-      this.abort.abort() // the other lanes
       if (error?.name === "AbortError") this.setStatus("cancelled")
       else if (error instanceof Stopped) this.setStatus(error.cause ?? "stopped", error.message)
       else throw error
     }
   }
 
-  async lane(queue) {
-    for (let batch = queue.shift(); batch; batch = queue.shift()) {
-      if (batch.length === 1 && batch[0].file.size > PIECE_BYTES) await this.sendInPieces(batch[0])
-      else await this.sendWhole(batch)
+  /** One of several lanes: request after request. When one lane has to stop, the others end what they have begun. */
+  async lane() {
+    while (this.queue.length && !this.stop) {
+      const batch = this.nextBatch()
+      try {
+        if (batch[0].file.size > ALONE_BYTES) await this.sendInPieces(batch[0])
+        else await this.sendWhole(batch)
+      } catch (error) {
+        if (!(error instanceof Stopped)) throw error
+        this.stop ??= error
+      }
     }
+  }
+
+  /** The next small files together, or the next large one alone. */
+  nextBatch() {
+    let bytes = 0
+    let count = 0
+    for (const { file } of this.queue.slice(0, MOST_FILES)) {
+      if (count && (bytes + file.size > this.requestBytes || file.size > ALONE_BYTES)) break
+      bytes += file.size
+      count += 1
+      if (file.size > ALONE_BYTES) break
+    }
+    return this.queue.splice(0, count)
   }
 
   async sendWhole(batch) {
@@ -89,7 +112,7 @@ class Sending {
     item.resume ??= await resumeKey(file, name)
     let offset = item.offset ?? 0
     while (!item.settled) {
-      const piece = file.slice(offset, offset + PIECE_BYTES)
+      const piece = file.slice(offset, offset + this.requestBytes)
       const entry = { name, size: piece.size, offset, total: file.size, resume: item.resume }
       let answer
       try {
@@ -136,13 +159,24 @@ class Sending {
     const list = new TextEncoder().encode(JSON.stringify(entries))
     const length = new Uint8Array(4)
     new DataView(length.buffer).setUint32(0, list.length)
-    const answer = await this.ask("POST", new Blob([length, list, ...parts]), batch)
+    const body = new Blob([length, list, ...parts])
+    const began = performance.now()
+    const answer = await this.ask("POST", body, batch)
+    this.pace(body.size, performance.now() - began)
     if (answer.full) {
       const refused = answer.files.find(({ state }) => state === "refused")
       batch.forEach((item, place) => this.settle(item, answer.files[place]))
       throw new Stopped(refused?.text ? `${refused.text} ${refused.hint}` : "")
     }
     return answer.files
+  }
+
+  /** Requests grow on a fast line and shrink on a slow one: progress stays visible, and a break loses little. */
+  pace(bytes, milliseconds) {
+    if (milliseconds > 2000) this.requestBytes = Math.max(this.requestBytes / 2, LEAST_BYTES)
+    else if (milliseconds < 500 && bytes > this.requestBytes / 2) {
+      this.requestBytes = Math.min(this.requestBytes * 2, MOST_BYTES)
+    }
   }
 
   /** One request, tried until it is answered; a server that restarts costs time, never a file. */
@@ -167,6 +201,7 @@ class Sending {
         const told = await response.json().catch(() => ({}))
         throw new Stopped([told.error, told.hint].filter(Boolean).join(" "))
       }
+      if (this.stop) throw this.stop
       if (performance.now() - this.answeredAt > PATIENCE) throw new Stopped("", { cause: "unreachable" })
       this.setStatus("lost")
       await this.pause(wait)
@@ -204,28 +239,6 @@ class Sending {
     const sent = this.doneBytes - this.startedBytes
     return this.status !== "sending" || seconds < 2 || sent <= 0 ? null : ((this.totalBytes - this.doneBytes) / sent) * seconds
   }
-}
-
-/** Small files together, large ones alone, in order. */
-function batches(items) {
-  const queue = []
-  let batch = []
-  let bytes = 0
-  for (const item of items) {
-    const alone = item.file.size > PIECE_BYTES
-    if (batch.length && (alone || bytes + item.file.size > BATCH_BYTES || batch.length === BATCH_FILES)) {
-      queue.push(batch)
-      batch = []
-      bytes = 0
-    }
-    if (alone) queue.push([item])
-    else {
-      batch.push(item)
-      bytes += item.file.size
-    }
-  }
-  if (batch.length) queue.push(batch)
-  return queue
 }
 
 /** Names a large file, so that its pieces find each other after a reload. A zip's last bytes list all it holds. */
