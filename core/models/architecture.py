@@ -1,0 +1,33 @@
+"""The published architectures, whole, with the head for ImageNet: what weights files fit into."""
+
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from core.models.efficientnet_lite import SCALES, EfficientNetLite
+
+# Trained with side heads that Graft never builds; left to themselves they warn about how they draw their weights.
+SIDE_HEADED = ("googlenet", "inception_v3")
+
+
+def original(name: str) -> nn.Module:
+    """The network as published: (n, 3, h, w) → (n, 1000) logits, freshly drawn weights, side heads off.
+
+    Two networks of Google's (GoogLeNet, Inception v3) want photos scaled to [-1, 1]. torchvision hides that in a
+    ``transform_input``; here the backbone's own preprocessing says so.
+    """
+    if name in SCALES:
+        return EfficientNetLite(name)
+    from torchvision import models  # 1.6 s that the default backbone needn't wait for
+
+    settings: dict[str, Any] = {"aux_logits": False, "init_weights": True} if name in SIDE_HEADED else {}
+    return cast("nn.Module", models.get_model(name, weights=None, **settings))
+
+
+def empty(name: str) -> nn.Module:
+    """The same without memory for its weights, to be filled by ``load_state_dict(..., assign=True)``."""
+    if name.startswith("regnet"):
+        return original(name)  # works its widths out with tensors, which the meta device can't
+    with torch.device("meta"):
+        return original(name)
