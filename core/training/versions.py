@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import core
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors")
 
 
 def versions() -> dict[str, str]:
