@@ -40,10 +40,9 @@ def _start(config: TrainConfig, known: DatasetReport, ready: bool) -> None:
     pressed = st.button(
         say("model.start"), type="primary", key="start_training", icon=":material/play_arrow:", disabled=not ready
     )
-    if not pressed:
-        return
     chosen = state.dataset()
-    assert chosen is not None  # the page stopped above otherwise
+    if not pressed or chosen is None:
+        return
     dataset = {
         "id": chosen.id,
         "name": chosen.name,
@@ -53,6 +52,7 @@ def _start(config: TrainConfig, known: DatasetReport, ready: bool) -> None:
     }
     try:
         divided = state.split_of(known, config.seed)
+        backbones.stop_measuring()
         run = runs.submit(state.workspace().runs, config, divided, title=chosen.name, dataset=dataset)
     except CoreError as error:
         panels.error_box(error)

@@ -5,6 +5,7 @@ python -m core.models.speed NAME… --into FOLDER
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -167,6 +168,8 @@ def main() -> None:
         return
     import torch
 
+    if hasattr(os, "nice"):
+        os.nice(5)  # whoever is using the page goes first
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for name in options.names:
         if load(options.into, name) is None:

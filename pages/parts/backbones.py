@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -142,7 +143,33 @@ def _card(one: Backbone, now: Backbone, folder: Path) -> None:
 
 
 def _unmeasured() -> str:
-    return say("model.measuring") if _measuring() else say("model.speed_unknown")
+    return say("model.measuring") if _measuring().goes_on else say("model.speed_unknown")
+
+
+@dataclass
+class Measuring:
+    """The one process that measures speeds, whichever page or tab it was begun from."""
+
+    process: subprocess.Popen[bytes] | None = None
+    tried: frozenset[str] = frozenset()  # what failed once would fail again
+
+    @property
+    def goes_on(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+@st.cache_resource(show_spinner=False)
+def _measuring() -> Measuring:
+    return Measuring()
+
+
+def stop_measuring() -> None:
+    """Make room for a run: both would be slow, and the speed measured would be wrong. It begins again later."""
+    now = _measuring()
+    if now.process is not None and now.goes_on:
+        now.process.terminate()
+        now.process.wait()
+        now.tried = frozenset()
 
 
 def measure_missing(names: list[str]) -> None:
@@ -152,13 +179,15 @@ def measure_missing(names: list[str]) -> None:
     latest = runs.list_runs(state.workspace().runs)[:3]
     if not missing or any(state.state_of(run).open for run, _ in latest):
         return
-    if "measuring" not in st.session_state:  # once a session: what fails would fail again
+    now = _measuring()
+    if not now.goes_on and not now.tried.issuperset(missing):
         command = [sys.executable, "-m", "core.models.speed", *missing, "--into", str(folder)]
         quiet = subprocess.DEVNULL
-        st.session_state["measuring"] = subprocess.Popen(
+        now.process = subprocess.Popen(
             command, cwd=PROJECT, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
         )
-    if _measuring():
+        now.tried = frozenset(missing)
+    if now.goes_on:
         _wait_for_measuring(len(missing))
 
 
@@ -166,14 +195,9 @@ def measure_missing(names: list[str]) -> None:
 def _wait_for_measuring(missing: int) -> None:
     """Draw the cards again when another backbone has been measured, and stop looking when the process has ended."""
     folder = state.workspace().speeds
-    names = [name for name in registry.FEATURED if speed.load(folder, name) is not None]
-    known = st.session_state.setdefault("measured", len(names))
-    if len(names) != known or not _measuring():
-        st.session_state["measured"] = len(names)
+    measured = sum(speed.load(folder, name) is not None for name in registry.FEATURED)
+    known = st.session_state.setdefault("measured", measured)
+    if measured != known or not _measuring().goes_on:
+        st.session_state["measured"] = measured
         st.rerun()
     st.caption(say("model.measuring_note", n=missing))
-
-
-def _measuring() -> bool:
-    process = st.session_state.get("measuring")
-    return process is not None and process.poll() is None
