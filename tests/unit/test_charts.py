@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 
 from core.data.report import Sample, Split
@@ -105,7 +106,10 @@ def test_a_curves_sentence_says_its_numbers():
         "Line chart of the loss over 5 epochs: training went from 1.20 to 0.30 and validation from 0.90 to 0.55. "
         "The best so far is epoch 4, with 0.50 in validation. Fine-tuning began after epoch 3."
     )
-    assert charts.curves_alt(RUN[:1], "accuracy").startswith("Line chart of the accuracy after 1 epoch:")
+    assert charts.curves_alt(RUN[:1], "accuracy") == (
+        "Line chart of the accuracy after 1 epoch: training is at 40 % and validation at 55 %. "
+        "The best so far is epoch 1, with 55 % in validation."
+    )
     assert charts.curves_alt([], "loss") == "Line chart of the loss: no epoch has ended yet."
 
 
@@ -242,6 +246,13 @@ def figures() -> dict[str, object]:
         "probabilities": charts.probabilities([(HOSTILE, 0.9), ("b", 0.1)]),
         "counts": charts.class_counts({HOSTILE: {"train": 3, "val": 1}, "b": {"train": 1}}),
     }
+
+
+@pytest.mark.parametrize("name", figures())
+def test_plotly_knows_every_setting_that_a_figure_uses(name):
+    made = figures()[name].to_plotly_json()
+    checked = go.Figure(made["data"], made["layout"])  # raises ValueError for a name or a value that plotly hasn't
+    assert checked.layout.xaxis.automargin is True
 
 
 @pytest.mark.parametrize("name", figures())

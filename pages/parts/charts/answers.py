@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.words import say
 from pages.parts.charts.frame import MOST_SPOKEN, draw, draw_rows, listed, named, percent, safe
@@ -35,21 +35,26 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Fig
 
     A click gives ``[true, predicted]`` (class numbers): heatmaps tell no clicks, so clear points lie on the cells.
     """
-    figure = draw([_heat(matrix), _cells(matrix, classes)], None, height=min(900, 150 + 30 * len(classes)))
-    # The nearest cell answers, wherever in it the pointer is.
-    figure.update_layout(hovermode="closest", hoverdistance=-1, dragmode=False, margin={"t": 12, "r": 12})
-    # Below the least width a phone scrolls the matrix sideways; beyond the most, cells would be bars.
-    least = min(900, 130 + 24 * len(classes))
-    figure.update_layout(meta={"minimum_width": least, "maximum_width": 260 + 80 * len(classes)})
+    count = len(classes)
     axis = {**named(classes), "showgrid": False, "fixedrange": True}
-    span = [-0.5, len(classes) - 0.5]
+    span = [-0.5, count - 0.5]
     predicted, true = ({"text": say(f"charts.axis.{name}")} for name in ("predicted", "true"))
-    figure.update_xaxes(**axis, title=predicted, range=span, autotickangles=[0, -40, -90])
-    figure.update_yaxes(**axis, title=true, range=span[::-1])
-    return figure
+    return draw(
+        [_heat(matrix), _cells(matrix, classes)],
+        height=min(900, 150 + 30 * count),
+        # The nearest cell answers, wherever in it the pointer is.
+        hovermode="closest",
+        hoverdistance=-1,
+        dragmode=False,
+        margin={"t": 12, "r": 12},
+        # Below the least width a phone scrolls the matrix sideways; beyond the most, cells would be bars.
+        meta={"minimum_width": min(900, 130 + 24 * count), "maximum_width": 260 + 80 * count},
+        xaxis={**axis, "title": predicted, "range": span, "autotickangles": [0, -40, -90]},
+        yaxis={**axis, "title": true, "range": span[::-1]},
+    )
 
 
-def _heat(matrix: Sequence[Sequence[int]]) -> dict[str, object]:
+def _heat(matrix: Sequence[Sequence[int]]) -> dict[str, Any]:
     gap = 2 if len(matrix) <= MOST_COUNTED else 0
     return {
         "type": "heatmap",
@@ -64,12 +69,12 @@ def _heat(matrix: Sequence[Sequence[int]]) -> dict[str, object]:
     }
 
 
-def _cells(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> dict[str, object]:
+def _cells(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> dict[str, Any]:
     """A clear point on every cell; in a large matrix only where something was counted."""
     small = len(classes) <= MOST_COUNTED
     places = [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if small or count]
     told = [_hover_cell(matrix[i][j], sum(matrix[i]), classes[i], classes[j]) for i, j in places]
-    points: dict[str, object] = {
+    points: dict[str, Any] = {
         "type": "scatter",
         "x": [j for _, j in places],
         "y": [i for i, _ in places],
@@ -137,9 +142,8 @@ def per_class_bars(scores: Sequence[ClassResult]) -> go.Figure:
         "hoverinfo": "text",
         "showlegend": False,
     }
-    figure = draw_rows([bars], [score.label for score in known])
-    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title={"text": say("charts.per_class.axis")})
-    return figure
+    axis = {"range": [0, 1.02], "tickformat": ".0%", "title": {"text": say("charts.per_class.axis")}}
+    return draw_rows([bars], [score.label for score in known], xaxis=axis)
 
 
 def per_class_bars_alt(scores: Sequence[ClassResult]) -> str:
@@ -187,10 +191,13 @@ def probabilities(answer: Sequence[tuple[str, float]]) -> go.Figure:
         "hoverinfo": "text",
         "showlegend": False,
     }
-    figure = draw_rows([bars], [label for label, _ in answer])
-    figure.update_layout(margin={"t": 8, "b": 8, "r": 52}, height=16 + 34 * len(answer))
-    figure.update_xaxes(visible=False, range=[0, 1])
-    return figure
+    return draw_rows(
+        [bars],
+        [label for label, _ in answer],
+        height=16 + 34 * len(answer),
+        margin={"r": 52},
+        xaxis={"visible": False, "range": [0, 1]},
+    )
 
 
 def probabilities_alt(answer: Sequence[tuple[str, float]]) -> str:

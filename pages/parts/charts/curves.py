@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from core.words import say
 from pages.parts.charts.frame import draw, listed, percent
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Metric = Literal["loss", "accuracy"]
+SHARE = {"clipmin": 0, "clipmax": 1.02}  # how far an axis of shares reaches, to the line at 100 % and its width
 
 
 class EpochPoint(Protocol):
@@ -68,18 +69,21 @@ def curves(points: Sequence[EpochPoint], metric: Metric) -> go.Figure:
         )
         traces.extend(_best_mark(points, places, validation))
     traces.extend(_end_labels(places, train, validation))
-    figure = draw(traces, say(f"charts.curves.{metric}"), height=320)
-    figure.update_layout(hovermode="x unified", margin={"r": 60})
+    y_axis = {"loss": {"rangemode": "tozero"}, "accuracy": {"tickformat": ".0%", "autorangeoptions": SHARE}}[metric]
     # Whole epochs only: plotly would put ticks between the first few.
-    figure.update_xaxes(title={"text": say("charts.axis.epoch")}, showgrid=False, tickformat="d")
+    x_axis: dict[str, Any] = {"title": {"text": say("charts.axis.epoch")}, "showgrid": False, "tickformat": "d"}
     if places and places[-1] <= 12:
-        figure.update_xaxes(dtick=1)
-    if metric == "accuracy":
-        figure.update_yaxes(tickformat=".0%", autorangeoptions={"clipmin": 0, "clipmax": 1.02})
-    else:
-        figure.update_yaxes(rangemode="tozero")
-    _mark_phases(figure, points, "top" if metric == "loss" else "bottom")
-    return figure
+        x_axis["dtick"] = 1
+    return draw(
+        traces,
+        say(f"charts.curves.{metric}"),
+        height=320,
+        hovermode="x unified",
+        margin={"r": 60},
+        xaxis=x_axis,
+        yaxis=y_axis,
+        **_phases(points, "top" if metric == "loss" else "bottom"),
+    )
 
 
 def curves_alt(points: Sequence[EpochPoint], metric: Metric) -> str:
@@ -92,7 +96,8 @@ def curves_alt(points: Sequence[EpochPoint], metric: Metric) -> str:
         values = [value for point in points if (value := _value(point, metric, part)) is not None]
         if values:
             first, last = _spoken(values[0], metric), _spoken(values[-1], metric)
-            lines.append(say(f"charts.curves.alt.{series}", first=first, last=last))
+            key = series if len(values) > 1 else f"{series}_now"
+            lines.append(say(f"charts.curves.alt.{key}", first=first, last=last))
     places = _places(points)
     sentences = [say("charts.curves.alt.over", chart=chart, n=places[-1], lines=listed(lines))]
     best = _best(points)
@@ -128,7 +133,7 @@ def _places(points: Sequence[EpochPoint]) -> list[int]:
 
 def _line(
     uid: str, x: list[int], y: list[float | None], mode: str, hover: str, colour: str, dash: str, symbol: str
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {
         "type": "scatter",
         "uid": uid,
@@ -144,7 +149,7 @@ def _line(
     }
 
 
-def _best_mark(points: Sequence[EpochPoint], places: list[int], values: list[float | None]) -> list[dict[str, object]]:
+def _best_mark(points: Sequence[EpochPoint], places: list[int], values: list[float | None]) -> list[dict[str, Any]]:
     best = _best(points)
     here = [i for i, point in enumerate(points) if point is best and values[i] is not None]
     if not here:
@@ -168,9 +173,7 @@ def _best_mark(points: Sequence[EpochPoint], places: list[int], values: list[flo
     ]
 
 
-def _end_labels(
-    places: list[int], train: list[float | None], validation: list[float | None]
-) -> list[dict[str, object]]:
+def _end_labels(places: list[int], train: list[float | None], validation: list[float | None]) -> list[dict[str, Any]]:
     """Each line's name at its end; two that end close together lean away from each other."""
     ends: dict[str, tuple[int, float]] = {}
     for uid, values in (("train", train), ("validation", validation)):
@@ -195,7 +198,8 @@ def _end_labels(
                 "x": [x],
                 "y": [y],
                 "mode": "markers+text",
-                "marker": {"size": 14, "opacity": 0, "color": colour},
+                # Unseen: it only keeps the name off the line's end and the mark of the best epoch.
+                "marker": {"size": 5 if close else 14, "opacity": 0, "color": colour},
                 "text": [say(f"charts.curves.{uid}")],
                 "textposition": f"{lean} right",
                 "textfont": {"color": colour, "size": 13},
@@ -206,22 +210,34 @@ def _end_labels(
     return labels
 
 
-def _mark_phases(figure: go.Figure, points: Sequence[EpochPoint], edge: str) -> None:
+def _phases(points: Sequence[EpochPoint], edge: str) -> dict[str, Any]:
     """A thin line where fine-tuning began, named at the edge of the chart that its curves leave free."""
     boundary = _head_epochs(points)
     if not boundary or not any(point.phase == "finetune" for point in points):
-        return
+        return {}
     place = boundary + 0.5
-    figure.add_shape(
-        type="line", x0=place, x1=place, y0=0, y1=1, yref="paper", layer="below",
-        line={"color": LIGHT.muted, "width": 1, "dash": "dash"},
-    )  # fmt: skip
-    for name, anchor in (("head", "right"), ("finetune", "left")):
-        figure.add_annotation(
-            x=place, y=int(edge == "top"), yref="paper", yanchor=edge, xanchor=anchor, showarrow=False,
-            text=f"{'' if anchor == 'right' else '&nbsp;'}{say(f'charts.curves.{name}')}&nbsp;",
-            font={"size": 12, "color": LIGHT.muted},
-        )  # fmt: skip
+    line = {"color": LIGHT.muted, "width": 1, "dash": "dash"}
+    name: dict[str, Any] = {"x": place, "y": int(edge == "top"), "yref": "paper", "yanchor": edge, "showarrow": False}
+    name["font"] = {"size": 12, "color": LIGHT.muted}
+    head, finetune = (say(f"charts.curves.{phase}") for phase in ("head", "finetune"))
+    return {
+        "shapes": [
+            {
+                "type": "line",
+                "x0": place,
+                "x1": place,
+                "y0": 0,
+                "y1": 1,
+                "yref": "paper",
+                "layer": "below",
+                "line": line,
+            }
+        ],
+        "annotations": [
+            {**name, "xanchor": "right", "text": f"{head}&nbsp;"},
+            {**name, "xanchor": "left", "text": f"&nbsp;{finetune}"},
+        ],
+    }
 
 
 def _spoken(value: float, metric: Metric) -> str:

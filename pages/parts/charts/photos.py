@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.data.report import PARTS, Split
 from core.words import say
@@ -34,13 +34,11 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
     bars = [_bar(part, labels, [counts[label].get(part, 0) for label in labels]) for part in parts]
     if len(labels) <= MOST_NAMED:
         bars.append(_totals([sum(counts[label].values()) for label in labels]))
-    figure = draw_rows(bars, labels)
-    figure.update_layout(barmode="stack", showlegend=len(parts) > 1, margin={"r": 44})
-    figure.update_xaxes(title={"text": say("charts.axis.photos")}, rangemode="tozero", tickformat=",d")
-    return figure
+    axis = {"title": {"text": say("charts.axis.photos")}, "rangemode": "tozero", "tickformat": ",d"}
+    return draw_rows(bars, labels, barmode="stack", showlegend=len(parts) > 1, margin={"r": 44}, xaxis=axis)
 
 
-def _bar(part: str, labels: Sequence[str], numbers: Sequence[int]) -> dict[str, object]:
+def _bar(part: str, labels: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
     name = say(f"charts.part.{part}")
     pattern = {"shape": PATTERNS[part], "fillmode": "overlay", "fgcolor": LIGHT.background, "fgopacity": 0.8, "size": 7}
     told = [
@@ -59,7 +57,7 @@ def _bar(part: str, labels: Sequence[str], numbers: Sequence[int]) -> dict[str, 
     }
 
 
-def _totals(totals: Sequence[int]) -> dict[str, object]:
+def _totals(totals: Sequence[int]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "x": totals,
