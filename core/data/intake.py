@@ -159,7 +159,7 @@ class Arrival:
         self.name, self.size, self._wanted = name, size, wanted
         self._upload, self._quota, self._resume = upload, quota, resume
         self._journal: Journal = journal_of(upload.folder)
-        self._promised = 0
+        self._promised, self._counted = 0, False
         self._hash = hashlib.sha256()
         self._claim()
         self._part = upload.parts / (f"{resume}.part" if resume else f"{secrets.token_hex(8)}.tmp")
@@ -201,7 +201,10 @@ class Arrival:
         if not self.complete:
             raise ValueError(f"{self.have} of {self.size} bytes came for {self._wanted}")
         self._file.close()
-        return self._journal.settle(self.name, self._wanted, self._part, self.have, self._digest())
+        digest = self._digest()
+        with self._journal.lock:  # at no moment counted twice
+            self._release()
+            return self._journal.settle(self.name, self._wanted, self._part, self.have, digest)
 
     def close(self) -> None:
         """Let go: an unfinished file leaves nothing behind, unless it is one that can be resumed."""
@@ -218,7 +221,7 @@ class Arrival:
 
     def _promise(self, size: int) -> None:
         """Set ``size`` bytes aside for this file, or refuse it."""
-        if size <= self._promised and self._promised:
+        if self._counted and size <= self._promised:
             return
         journal = self._journal
         with journal.lock:
@@ -226,12 +229,13 @@ class Arrival:
             limit = self._quota.broken_by(
                 size,
                 others_bytes=journal.bytes + others_arriving,
-                others=len(journal.received),
+                others=len(journal.received) + journal.arriving - self._counted,
                 free=shutil.disk_usage(self._upload.parts).free - others_arriving,
             )
             if limit is None:
                 journal.arriving_bytes += size - self._promised
-                self._promised = size
+                journal.arriving += not self._counted
+                self._promised, self._counted = size, True
                 return
         raise _refuse(self._upload, self.name, limit, name=self.name, **self._quota.spoken)
 
@@ -246,7 +250,8 @@ class Arrival:
     def _release(self) -> None:
         with self._journal.lock:
             self._journal.arriving_bytes -= self._promised
-            self._promised = 0
+            self._journal.arriving -= self._counted
+            self._promised, self._counted = 0, False
             if self._resume:
                 self._journal.open_parts.discard(self._resume)
 

@@ -42,7 +42,8 @@ class Journal:
         self.refused: dict[str, tuple[str, Mapping[str, object]]] = {}
         self.refused_count = 0
         self.bytes = 0
-        self.arriving_bytes = 0  # promised to files that are on their way
+        self.arriving = 0  # files that are on their way
+        self.arriving_bytes = 0  # promised to them
         self.open_parts: set[str] = set()
         self._wanted: dict[str, list[Received]] = {}
         self._taken: set[str] = set()

@@ -10,7 +10,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!jobs.has(data.key)) jobs.set(data.key, new Job())
   const job = jobs.get(data.key)
   job.attach(root, data, (value) => setTriggerValue("finished", value))
-  return () => job.detach(root)
+  // Streamlit also ends a turn that a newer one overtook: let go only of what is gone from the page.
+  return () => setTimeout(() => root.isConnected || job.detach(root))
 }
 
 class Job {
@@ -57,6 +58,7 @@ class Job {
     find(".paste").onclick = () => filesOnClipboard().then((items) => this.take(items), () => this.say("nothing"))
     find(".cancel").onclick = () => this.sending.cancel()
     find(".go-on").onclick = () => this.goOn()
+    find(".accept").onclick = () => this.tellPython({ accepted: true })
     let depth = 0 // dragenter comes for every child, too
     root.ondragenter = (event) => this.highlight(event, (depth += 1))
     root.ondragleave = (event) => this.highlight(event, (depth -= 1))
@@ -133,14 +135,20 @@ class Job {
       lock?.release()
       window.removeEventListener("beforeunload", this.warn)
     }
-    const { items, done, again, expected, unreadable, status } = this.sending
+    const { unreadable } = this.sending
     if (unreadable.length) this.skipped.unreadable = [...(this.skipped.unreadable ?? []), ...unreadable]
+    this.draw()
+    this.tellPython()
+  }
+
+  tellPython(more = {}) {
+    const { items, done, again, expected, unreadable, status } = this.sending
     const skipped = Object.values(this.skipped).reduce((sum, names) => sum + names.length, 0)
     const sent = items.length - unreadable.length
     const counts = { sent, received: done, again, failed: sent - done, skipped, expected }
-    this.result = { id: crypto.getRandomValues(new Uint32Array(2)).join("-"), upload: this.upload, status, ...counts }
+    const id = crypto.getRandomValues(new Uint32Array(2)).join("-")
+    this.result = { id, upload: this.upload, status, ...counts, ...more }
     this.told = false
-    this.draw()
     this.report()
   }
 
@@ -223,9 +231,11 @@ class Job {
     const left = { ...skipped }
     if (sending?.failed.length) left.refused = sending.failed.map(({ text: why }) => why)
     if (Object.keys(left).length) notes.append(skippedList(left, text))
-    const goOn = find(".go-on")
-    goOn.hidden = !sending || !sending.left.length || sending.status === "done"
-    goOn.textContent = sending?.status === "cancelled" ? text.resume : text.retry
+    const unfinished = sending && sending.done < sending.items.length - sending.unreadable.length
+    find(".go-on").hidden = !unfinished || !sending.left.length
+    find(".go-on").textContent = sending?.status === "cancelled" ? text.resume : text.retry
+    find(".accept").hidden = !unfinished || !sending.done || this.data.mode === "photos"
+    find(".accept").textContent = text.accept
     this.say(lines.map(([, words]) => words).join(" "))
   }
 

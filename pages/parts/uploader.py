@@ -6,6 +6,7 @@ folders of a dragged folder.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -47,7 +48,10 @@ MARKUP = """
     <button type="button" class="cancel"></button>
   </div>
   <div class="outcome"></div>
-  <button type="button" class="go-on main" hidden></button>
+  <div class="after">
+    <button type="button" class="go-on main" hidden></button>
+    <button type="button" class="accept" hidden></button>
+  </div>
   <p class="spoken" role="status" aria-live="polite"></p>
 </section>
 """
@@ -66,6 +70,7 @@ _ELEMENT = st.components.v2.component(
 class UploadResult:
     """What became of one choice of files: the browser's count, and ours."""
 
+    id: str  # of this choice: the same result is returned run after run
     upload: Upload  # where they lie: after a restart of the server not the one that was just begun, so use this one
     sent: int  # files worth sending
     received: int  # of these, the files that the server has
@@ -73,11 +78,17 @@ class UploadResult:
     failed: int
     skipped: int  # not photos, or not readable
     cancelled: bool
+    accepted: bool  # not everything arrived, and the person chose to go on with what did
     missing: int  # files that the browser saw arrive and that don't lie on the disk
 
     @property
     def complete(self) -> bool:
-        return not self.cancelled and self.failed == 0 and self.missing == 0
+        return self.received > 0 and not self.cancelled and self.failed == 0 and self.missing == 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether to go on with the upload now."""
+        return self.complete or (self.accepted and self.received > 0)
 
     @property
     def problem(self) -> str | None:
@@ -86,13 +97,15 @@ class UploadResult:
 
 
 def uploader(key: str, *, upload: Upload, mode: Mode) -> UploadResult | None:
-    """Show the drop area; the result comes once, in the run after the last file arrived or the person stopped.
+    """Show the drop area; after the last file arrived, or the person stopped, return what came of it.
 
     ``mode`` "dataset" takes folders, zips and photos; "photos" is smaller and takes photos, pasted ones too.
+    The result is returned in every run from then on, until its upload is gone or other files were chosen: Streamlit may
+    break off any run, and with it whatever was about to be done. So what is done with it must be safe to do twice.
     """
-    seen_key = f"{key}_seen"
-    session = st.session_state.setdefault("uploader_session", uuid4().hex)
-    answer = _ELEMENT(
+    told_key = f"{key}_told"
+    told: Mapping[str, object] | None = st.session_state.get(told_key)
+    _ELEMENT(
         key=key,
         data={
             "key": key,
@@ -102,28 +115,33 @@ def uploader(key: str, *, upload: Upload, mode: Mode) -> UploadResult | None:
             "token": upload_token(upload),
             "text": _texts(mode),
             "kinds": _kinds(mode),
-            "session": session,
-            "seen": st.session_state.get(seen_key),
+            "session": st.session_state.setdefault("uploader_session", uuid4().hex),
+            "seen": told and told.get("id"),
         },
-        on_finished_change=lambda: None,
+        on_finished_change=partial(_remember, key, told_key),
     )
-    told = answer.finished
-    if not isinstance(told, Mapping) or told.get("id") == st.session_state.get(seen_key):
-        return None
-    st.session_state[seen_key] = told.get("id")
-    return _result(upload, told)
+    return _result(upload, told) if told else None
+
+
+def _remember(key: str, told_key: str) -> None:
+    """Keep what the browser told. A callback is never broken off, and a trigger is there for one run only."""
+    told = st.session_state[key].get("finished")
+    if isinstance(told, Mapping):
+        st.session_state[told_key] = dict(told)
 
 
 def _result(upload: Upload, told: Mapping[str, object]) -> UploadResult | None:
-    """The browser's counts beside what lies on the disk; None if it speaks of an upload that isn't this person's."""
+    """The browser's counts beside what lies on the disk; None if it speaks of an upload that isn't there."""
     try:
         upload = intake.open_upload(upload.workspace, str(told.get("upload")))
     except CoreError:
         return None
     count = {name: _whole(told.get(name)) for name in ("sent", "received", "again", "failed", "skipped", "expected")}
     return UploadResult(
+        id=str(told.get("id")),
         upload=upload,
         cancelled=told.get("status") == "cancelled",
+        accepted=told.get("accepted") is True,
         missing=max(0, count.pop("expected") - intake.count_on_disk(upload)),
         **count,
     )
@@ -147,7 +165,7 @@ def _kinds(mode: Mode) -> dict[str, object]:
 def _texts(mode: Mode) -> dict[str, object]:
     """Every visible string of the element, as patterns for its script to fill."""
     texts: dict[str, object] = {name: _pattern(f"drop.{mode}.{name}") for name in ("title", "line", "label")}
-    for name in ("folder", "files", "photos", "paste", "cancel", "resume", "retry"):
+    for name in ("folder", "files", "photos", "paste", "cancel", "resume", "retry", "accept"):
         texts[name] = _pattern(f"button.{name}")
     for name in ("looking", "comparing", "size", "seconds_left", "minutes_left", "lost", "spoken"):
         texts[name] = _pattern(f"progress.{name}")
