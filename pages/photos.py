@@ -43,7 +43,7 @@ def _bring() -> None:
     with st.container(horizontal=True):
         if st.button(say("start.demo"), icon=":material/eco:", key="demo", help=say("start.demo_help")):
             _open(lambda: datasets.make_demo(state.workspace()))
-    if state.allowed_folders():
+    if datasets.allowed_folders():
         _server_folder()
 
 
@@ -51,7 +51,7 @@ def _server_folder() -> None:
     with st.expander(say("photos.server"), icon=":material/folder_open:"), st.form("server_folder", border=False):
         folder = st.text_input(say("photos.server_path"), key="server_path", help=say("photos.server_help"))
         if st.form_submit_button(say("photos.server_use"), key="server_use") and folder.strip():
-            allowed = state.allowed_folders()
+            allowed = datasets.allowed_folders()
             _open(lambda: datasets.from_server_folder(state.workspace(), Path(folder.strip()), allowed))
 
 

@@ -5,26 +5,20 @@ What state a scan is in is never stored: ``watch`` derives it from what lies in 
 
 import os
 import shutil
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from filelock import Timeout
-
 from core.data.intake import Upload, discard
 from core.data.report import DatasetReport
 from core.data.store import Dataset, Kind, clean_name, log_tail, read_dataset, read_or_nothing, read_report, write_meta
 from core.errors import CoreError, DataError
+from core.processes import seems_alive, start_module
 from core.words import say
 from core.workspace import Workspace, below, make_directory, write_atomically
 
-PROJECT = Path(__file__).parent.parent.parent
-STALE_SECONDS = 5.0  # without a heartbeat; then nobody holding the lock means that nobody is scanning
 NAMED_AFTER = 3  # folders that a data set is named after, where nothing better is known
 
 Status = Literal["waiting", "scanning", "ready", "failed", "lost"]
@@ -164,37 +158,18 @@ def start_scan(dataset: Dataset) -> bool:
         for outcome in (dataset.report, dataset.summarised, dataset.error):
             outcome.unlink(missing_ok=True)
         write_atomically(dataset.progress, b"{}")
-        with dataset.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "core.data.scanning", str(dataset.folder)],
-                cwd=PROJECT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        # At launch, so that a process that fails on import is missed as well.
+        # At launch, so that a process that fails on import is missed as well; it beats for itself from then on.
+        dataset.heartbeat.touch()
+        process = start_module(
+            "core.data.scanning", [str(dataset.folder)], dataset.log, when_over=lambda: _miss(dataset, process.pid)
+        )
         dataset.heartbeat.write_text(str(process.pid))
-    threading.Thread(target=_reap, args=(dataset, process), daemon=True).start()
     return True
 
 
 def is_scanning(dataset: Dataset) -> bool:
-    """Whether a process is at work. Pids lie (a killed child answers until it is reaped); beats and locks don't."""
-    try:
-        age = time.time() - dataset.heartbeat.stat().st_mtime
-    except FileNotFoundError:
-        return False
-    if age <= STALE_SECONDS:  # also when the clock was set back
-        return True
-    lock = dataset.scan_lock()
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
+    """Whether a process is at work."""
+    return seems_alive(dataset.heartbeat, dataset.scan_lock())
 
 
 def watch(dataset: Dataset) -> DatasetState:
@@ -219,12 +194,11 @@ def watch(dataset: Dataset) -> DatasetState:
     return DatasetState("ready", done=len(report.photos), total=len(report.photos), report=report)
 
 
-def _reap(dataset: Dataset, process: subprocess.Popen[bytes]) -> None:
-    """Wait for the process, or it would stay a zombie; if it was killed, say so at once by taking its heartbeat."""
-    process.wait()
+def _miss(dataset: Dataset, pid: int) -> None:
+    """The process is over: if it was killed, say so at once by taking its heartbeat."""
     try:
         with dataset.start_lock():
-            if dataset.heartbeat.read_text() == str(process.pid):
+            if dataset.heartbeat.read_text() == str(pid):
                 dataset.heartbeat.unlink()
     except OSError:  # it ended by itself, or the whole data set is gone
         pass

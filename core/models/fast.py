@@ -18,8 +18,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from core.models.efficientnet_lite import SameConv2d
 
 MOST_TRIED = 8  # photos of the first batch that the trial looks at
-SMALLEST_COSINE = 0.999  # between the features of a photo in 16 and in 32 bits, the mean of the tried photos
+SMALLEST_COSINE = 0.999  # between a photo's features in 16 and in 32 bits, the mean of the tried photos
 SMALLEST_GAIN = 1.2  # times faster: less isn't worth the difference, and could be chance
+MOST_EXACT = 2  # stages at the beginning that may stay in 32 bits to bring the rest close enough
 TRIAL_RUNS = 2
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -27,73 +28,80 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Trial:
-    """What the first photos showed: why 16 bits were taken or not."""
+    """What the first photos showed of one way to mix 32 and 16 bits."""
 
-    seconds_float32: float
-    seconds_bfloat16: float
+    exact_stages: int  # the first so many in 32 bits, the others in 16
+    gain: float  # times faster than 32 bits throughout
     cosine: float  # the mean of the tried photos'
     difference: float  # the largest between two features
+
+    @property
+    def good(self) -> bool:
+        return self.cosine >= SMALLEST_COSINE and self.gain >= SMALLEST_GAIN
 
 
 def fast_frozen(stages: Iterable[nn.Module], device: torch.device, *, precision: Precision = "auto") -> "FastStages":
     """A copy of ``stages`` for inference; float32 in, float32 out. The originals are left as they are.
 
-    Measured for EfficientNet-Lite0 on two cores of an AMD EPYC with AVX512-BF16, batches of 32 photos of 224 × 224,
-    one process, as multiples of plain float32 (about 34 photos a second): channels last 1.6, with folding 2.4, with
-    wider kernels 3.2, with bfloat16 7.0. MEASURED_FEATURES
+    MEASURED
     """
     return FastStages(stages, device, precision)
 
 
 class FastStages(nn.Module):
-    """See ``fast_frozen``. With ``auto`` the first batch decides between 32 and 16 bits; ``trial`` says why."""
+    """See ``fast_frozen``. With ``auto`` the first batch decides where 16 bits begin; ``trials`` says why."""
 
-    def __init__(self, stages: Iterable[nn.Module], device: torch.device, precision: Precision) -> None:
+    def __init__(self, stages: Iterable[nn.Module], device: torch.device, precision: Precision = "auto") -> None:
         super().__init__()
-        body = nn.Sequential(*(_prepared(stage) for stage in stages))
-        self.body = body.to(device, memory_format=torch.channels_last).requires_grad_(False)
-        self.device = device
-        self.trial: Trial | None = None
-        self.precision = precision
-        if precision == "auto" and device.type not in ("cpu", "cuda"):
-            self.precision = "float32"
+        prepared = nn.ModuleList(_prepared(stage) for stage in stages)
+        self.body = prepared.to(device, memory_format=torch.channels_last).requires_grad_(False)
+        self.trials: list[Trial] = []
+        self.exact_stages = len(self.body)
+        self._undecided = precision == "auto" and device.type in ("cpu", "cuda")
         if precision == "bfloat16":
-            self.body = _half(self.body)
+            self._take(_half(self.body), 0)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
             x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-            if self.precision == "auto":
-                self._choose(x[:MOST_TRIED])
-            return _run(self.body, x, self.precision)
+            if self._undecided:
+                self._decide(x[:MOST_TRIED])
+            return _run(self.body, x, self.exact_stages)
 
     def train(self, mode: bool = True) -> "FastStages":
         """Never in training mode: what is folded can't be trained."""
         del mode
         return super().train(False)
 
-    def _choose(self, x: Tensor) -> None:
-        self.precision = "float32"
-        try:
-            half = _half(self.body)
-            self.trial = _compare(self.body, half, x)
-        except RuntimeError:  # an operation that this device can't do in 16 bits
-            return
-        trial = self.trial
-        faster = trial.seconds_float32 >= SMALLEST_GAIN * trial.seconds_bfloat16
-        if faster and trial.cosine >= SMALLEST_COSINE:
-            self.precision, self.body = "bfloat16", half
+    def _decide(self, x: Tensor) -> None:
+        """Take the mix with the fewest exact stages that is close enough and worth it."""
+        self._undecided = False
+        half = _half(self.body)
+        exact, exact_seconds = _timed(lambda: _run(self.body, x, len(self.body)), x.device)
+        for count in range(min(MOST_EXACT + 1, len(self.body))):
+            mixed = nn.ModuleList([*self.body[:count], *half[count:]])
+            try:
+                features, seconds = _timed(lambda mixed=mixed, count=count: _run(mixed, x, count), x.device)
+            except RuntimeError:  # an operation that this device can't do in 16 bits
+                return
+            cosine = nn.functional.cosine_similarity(exact.flatten(1), features.flatten(1)).mean()
+            difference = (exact - features).abs().max()
+            self.trials.append(Trial(count, exact_seconds / seconds, float(cosine), float(difference)))
+            if self.trials[-1].good:
+                self._take(half, count)
+                return
+
+    def _take(self, half: nn.ModuleList, exact_stages: int) -> None:
+        self.body = nn.ModuleList([*self.body[:exact_stages], *half[exact_stages:]])
+        self.exact_stages = exact_stages
 
 
-def _run(body: nn.Module, x: Tensor, precision: Precision) -> Tensor:
-    return body(x.bfloat16()).float() if precision == "bfloat16" else body(x)
-
-
-def _compare(single: nn.Module, half: nn.Module, x: Tensor) -> Trial:
-    y32, seconds32 = _timed(lambda: _run(single, x, "float32"), x.device)
-    y16, seconds16 = _timed(lambda: _run(half, x, "bfloat16"), x.device)
-    cosine = nn.functional.cosine_similarity(y32.flatten(1), y16.flatten(1))
-    return Trial(seconds32, seconds16, float(cosine.mean()), float((y32 - y16).abs().max()))
+def _run(body: nn.ModuleList, x: Tensor, exact_stages: int) -> Tensor:
+    for place, stage in enumerate(body):
+        if place == exact_stages:
+            x = x.bfloat16()
+        x = stage(x)
+    return x.float()
 
 
 def _timed(run: Callable[[], Tensor], device: torch.device) -> tuple[Tensor, float]:
@@ -159,7 +167,7 @@ def _replace(root: nn.Module, path: str, new: nn.Module) -> None:
     setattr(root.get_submodule(parent), name, new)
 
 
-def _half(body: nn.Sequential) -> nn.Sequential:
+def _half(body: nn.ModuleList) -> nn.ModuleList:
     """A copy in bfloat16 whose filters of single channels answer to plain grey as they did in float32.
 
     Such a filter often is a difference: its weights add up to nearly nothing. Rounded one by one they no longer do, and

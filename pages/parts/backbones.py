@@ -1,7 +1,6 @@
 """The backbones as cards: what each is good for, how large, how accurate, how fast here, and where its weights are."""
 
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from core import runs
 from core.errors import CoreError
 from core.models import registry, speed, weights
 from core.models.registry import Backbone
-from core.runs.executor import PROJECT
+from core.processes import start_module
 from core.words import say
 from pages.parts import panels, state
 from pages.parts.cards import card
@@ -181,11 +180,9 @@ def measure_missing(names: list[str]) -> None:
         return
     now = _measuring()
     if not now.goes_on and not now.tried.issuperset(missing):
-        command = [sys.executable, "-m", "core.models.speed", *missing, "--into", str(folder)]
-        quiet = subprocess.DEVNULL
-        now.process = subprocess.Popen(
-            command, cwd=PROJECT, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
-        )
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments = [*missing, "--into", str(folder)]
+        now.process = start_module("core.models.speed", arguments, folder / "measuring.log")
         now.tried = frozenset(missing)
     if now.goes_on:
         _wait_for_measuring(len(missing))

@@ -46,7 +46,7 @@ def depth(config: TrainConfig, backbone: Backbone, classes: int, divided: Split)
     key = f"depth_{backbone.name}_{config.preset}"
     frozen = st.session_state.get(key, suggested)
     rows = [(stage.name, stage.parameters, stage.output_shape) for stage in backbone.stages]
-    moved = network_picture(rows, frozen, key=f"picture_{key}", interactive=True)
+    moved = network_picture(rows, frozen, key=f"picture_{key}", interactive=True, classes=classes)
     if moved is not None and moved != frozen:
         st.session_state[key] = moved
         st.rerun()

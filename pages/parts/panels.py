@@ -99,7 +99,7 @@ def duration(seconds: float) -> str:
 
 def percent(share: float) -> str:
     """Whole percents; nobody's forty photos are worth a decimal."""
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}\u00a0%"  # no break before the sign
 
 
 def moment(created: float) -> str:

@@ -1,7 +1,6 @@
 """Who is here and what they are looking at: every session and query key of the app, each behind a typed function."""
 
 import json
-import os
 from pathlib import Path
 
 import streamlit as st
@@ -151,8 +150,3 @@ def upload(purpose: intake.Purpose) -> Upload:
 def forget_upload(purpose: intake.Purpose) -> None:
     """The photos have become something else, or are done with: the next upload begins anew."""
     st.session_state.pop(f"upload_{purpose}", None)
-
-
-def allowed_folders() -> tuple[Path, ...]:
-    """Folders that the operator lets people read: ``GRAFT_FOLDERS``, none unless it is set."""
-    return tuple(Path(part) for part in os.environ.get("GRAFT_FOLDERS", "").split(os.pathsep) if part)

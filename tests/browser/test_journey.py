@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from core.data import datasets
 from tests.browser import walking
 from tests.browser.serving import ROOT, Server
-from tests.browser.walking import button, heading, press, see, stat, visit
+from tests.browser.walking import LONG, button, heading, press, see, stat, visit
+from tests.photos import make_folder
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -65,3 +67,69 @@ def predict_with_the_download(page: Any, folder: Path, photo: Path) -> dict[str,
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=walking.SECONDS)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_chosen_folder_is_counted_and_what_is_no_photo_is_told(page: Any, graft_server: Server, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "shapes", per_class=6)
+    (folder / "circle" / "letter.jpg").write_text("Dear Graft, I am not a picture.")
+    (folder / "square" / "nothing.jpg").touch()
+    visit(page, graft_server, "photos")
+    page.locator(".pick-folder").set_input_files(str(folder))
+    see(page, "What Graft found")
+    assert (stat(page, "Photos"), stat(page, "Classes"), stat(page, "Left out")) == ("18", "3", "2")
+    for label in ("circle", "square", "stripes"):
+        see(page, label)
+    page.get_by_text("2 files were left out").click()
+    rows = page.get_by_test_id("stDataFrame").filter(visible=True).first
+    rows.wait_for()
+    told = walking.wait_on_page(page, lambda: rows_of(page), "the list stayed empty")
+    print("TOLD", told)
+    assert told["circle/letter.jpg"].startswith("This isn't a picture")
+    assert told["square/nothing.jpg"].startswith("The file is empty")
+
+
+def test_a_reload_and_a_second_tab_find_the_same_run(
+    open_page: Callable[..., Any], graft_server: Server, tmp_path: Path
+) -> None:
+    run = walking.submit(graft_server, make_folder(tmp_path / "shapes"), LONG)
+    first = open_page()
+    visit(first, graft_server, f"train?run={run.id}")
+    walking.wait_on_page(first, lambda: walking.points_drawn(first) >= 5, "no curve was drawn")
+    before = walking.points_drawn(first)
+    first.reload()
+    walking.wait_on_page(first, lambda: walking.points_drawn(first) >= before, "the curve didn't come back")
+    assert walking.run_in_address(first) == run.id
+    second = first.context.new_page()
+    visit(second, graft_server, first.url.removeprefix(f"{graft_server.url}/"))
+    walking.wait_on_page(second, lambda: walking.points_drawn(second) >= before, "the second tab shows less")
+    walking.end(run)
+    for page in (first, second):
+        see(page, "Stopped by you.")
+        expected = drawn_by(run)
+        walking.wait_on_page(page, lambda page=page: walking.lines_drawn(page)[:2] == expected, "another curve is shown")
+
+
+def test_stop_keeps_the_best_and_going_on_adds_to_it(page: Any, graft_server: Server, tmp_path: Path) -> None:
+    run = walking.submit(graft_server, make_folder(tmp_path / "shapes"), LONG)
+    visit(page, graft_server, f"train?run={run.id}")
+    walking.wait_for_run(run, lambda state: len(walking.epochs(run)) >= 2)
+    press(page, "stop")
+    see(page, "Stopped by you. The best model so far was kept")
+    assert run.has_model
+    button(page, "next_results").wait_for(timeout=walking.SECONDS * 1000)
+    told = len(walking.epochs(run))
+    press(page, "resume")
+    walking.wait_for_run(run, lambda state: len(walking.epochs(run)) > told)
+    button(page, "stop").wait_for(timeout=walking.SECONDS * 1000)
+    press(page, "stop")
+    see(page, "Stopped by you.")
+    assert walking.epochs(run) == list(range(1, len(walking.epochs(run)) + 1))
+
+
+def rows_of(page: Any) -> dict[str, str]:
+    """The first two columns of the visible table; the grid keeps them as a table beside its canvas."""
+    table = page.locator("[data-testid='stDataFrame'] table").first
+    cells = table.locator("tbody tr").evaluate_all(
+        "rows => rows.map((row) => [...row.querySelectorAll('td')].map((cell) => cell.textContent))"
+    )
+    return {row[0]: row[1] for row in cells}

@@ -147,3 +147,11 @@ def end(run: RunDirectory) -> None:
     """Stop a run that a test has seen enough of, and wait until its worker is gone."""
     runs.stop(run)
     wait_for_run(run, lambda state: not state.open)
+
+
+def lines_drawn(page: Any) -> list[list[float]]:
+    """The values of the first chart's lines, as plotly has them."""
+    return page.evaluate(
+        """() => [...(document.querySelector(".graft-plot-node")?.data ?? [])].map(
+            (line) => (line.y ?? []).filter((value) => value !== null))"""
+    )

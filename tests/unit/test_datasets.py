@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core import processes
 from core.data import datasets, intake, scanning
 from core.data.datasets import DatasetState, watch
 from core.data.report import DatasetReport, Photo
@@ -292,7 +293,7 @@ def test_a_killed_scan_is_lost_at_once_and_can_be_started_again(at_rest):
     kill(at_rest)
     killed = time.monotonic()
     assert settled(at_rest).status == "lost"
-    assert time.monotonic() - killed < datasets.STALE_SECONDS
+    assert time.monotonic() - killed < processes.STALE_SECONDS
     assert datasets.start_scan(at_rest)
     assert settled(at_rest).status == "ready"
 

@@ -234,6 +234,7 @@ def test_each_limit_refuses_the_file_by_name_and_leaves_nothing(
     upload: intake.Upload, quota: Quota, reason: str, announced: bool
 ) -> None:
     intake.receive(upload, "first.jpg", b"12345", quota=ROOMY)
+
     def send() -> None:
         if announced:
             Arrival(upload, "second.jpg", quota=quota, size=6)

@@ -1,0 +1,64 @@
+"""Starting a process that outlives the page and the server that started it, and knowing whether it still lives.
+
+Pids lie: a killed child answers ``os.kill(pid, 0)`` until its parent reaps it. A heartbeat and a lock don't: the
+kernel frees a lock when its holder dies.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+PROJECT = Path(__file__).parent.parent
+# A process touches its heartbeat every second. Five missed beats, and nobody holding its lock, mean that it is gone.
+STALE_SECONDS = 5.0
+
+
+def start_module(
+    module: str, arguments: Sequence[str], log: Path, *, when_over: Callable[[], None] = lambda: None
+) -> subprocess.Popen[bytes]:
+    """``python -m module arguments`` in a session of its own, its output appended to ``log``.
+
+    ``when_over`` is called in a thread of this process when it has ended, if this process still lives then.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=PROJECT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def reap() -> None:
+        process.wait()  # or it would stay a zombie for as long as this process lives
+        when_over()
+
+    threading.Thread(target=reap, daemon=True).start()
+    return process
+
+
+def seems_alive(heartbeat: Path, lock: FileLock) -> bool:
+    """Whether the process behind a heartbeat file is at work; a fresh beat counts, also when the clock was set back."""
+    try:
+        age = time.time() - heartbeat.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return age <= STALE_SECONDS or is_locked(lock)
+
+
+def is_locked(lock: FileLock) -> bool:
+    """Whether somebody holds it right now."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
