@@ -38,8 +38,8 @@ def _bring() -> None:
     st.markdown(say("photos.how"))
     upload = state.upload("dataset")
     arrived = uploader("photos_upload", upload=upload, mode="dataset")
-    if arrived is not None and arrived.received:
-        _open(lambda: datasets.adopt(state.workspace(), upload))
+    if arrived is not None and arrived.ready:
+        _open(lambda: datasets.adopt(state.workspace(), arrived.upload))
     with st.container(horizontal=True):
         if st.button(say("start.demo"), icon=":material/eco:", key="demo", help=say("start.demo_help")):
             _open(lambda: datasets.make_demo(state.workspace()))

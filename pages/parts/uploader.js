@@ -4,6 +4,7 @@
 // By the element's key, not by its place in the page: a rerun, a reconnect or a visit to another page of the app
 // makes the element anew, and the upload just goes on.
 const jobs = new Map()
+const KEYS = /Mac|iP(hone|ad|od)/.test(navigator.platform) ? "⌘V" : "Ctrl+V"
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".uploader")
@@ -55,7 +56,7 @@ class Job {
         input.value = "" // or choosing the same folder again would be no change
       }
     }
-    find(".paste").onclick = () => filesOnClipboard().then((items) => this.take(items), () => this.say("nothing"))
+    find(".paste").onclick = () => this.askForPaste()
     find(".cancel").onclick = () => this.sending.cancel()
     find(".go-on").onclick = () => this.goOn()
     find(".accept").onclick = () => this.tellPython({ accepted: true })
@@ -89,6 +90,16 @@ class Job {
     if (items.length) {
       event.preventDefault()
       this.take(items)
+    }
+  }
+
+  async askForPaste() {
+    try {
+      const items = await filesOnClipboard()
+      if (items.length) this.take(items)
+      else this.draw("", "no_picture")
+    } catch {
+      this.draw("", "no_clipboard") // the person, or the browser, said no
     }
   }
 
@@ -172,19 +183,26 @@ class Job {
     root.dataset.mode = data.mode
     root.dataset.status = looking ? "looking" : (sending?.status ?? "idle")
     root.setAttribute("aria-label", text.label)
-    const apple = /Mac|iP(hone|ad|od)/.test(navigator.platform)
     const words = {
-      ".title": text.title, ".line": fill(text.line, { keys: apple ? "⌘V" : "Ctrl+V" }), ".choose-folder": text.folder,
+      ".title": text.title, ".line": fill(text.line, { keys: KEYS }), ".choose-folder": text.folder,
       ".choose-files": data.mode === "photos" ? text.photos : text.files, ".paste": text.paste, ".cancel": text.cancel,
     }
     for (const [selector, words_] of Object.entries(words)) find(selector).textContent = words_
+    find(".choose-files").classList.toggle("main", data.mode === "photos")
     find(".choose-folder").hidden = data.mode === "photos"
     find(".paste").hidden = data.mode !== "photos" || !navigator.clipboard?.read
     find(".pick-files").accept = [...data.kinds.photos, ...(data.mode === "photos" ? [] : data.kinds.archives)].join(",")
+    const focused = root.getRootNode().activeElement
     find(".area").hidden = busy
     find(".progress").hidden = !busy
     if (busy) this.drawProgress(looking)
     else this.drawOutcome(outcome)
+    // Who presses keys must not be thrown back to the top of the page when the button under their finger is gone.
+    if (root.contains(focused) && !focused.checkVisibility()) this.firstButton()?.focus()
+  }
+
+  firstButton() {
+    return Array.from(this.root.querySelectorAll("button")).find((button) => button.checkVisibility())
   }
 
   drawProgress(looking) {
@@ -214,9 +232,8 @@ class Job {
 
   drawOutcome(outcome) {
     const { find, text, sending, skipped } = this
-    const notes = find(".outcome")
     const lines = []
-    if (outcome) lines.push(["warning", fill(text[outcome], { kinds: text.kinds })])
+    if (outcome) lines.push(["warning", fill(text[outcome], { kinds: text.kinds, keys: KEYS })])
     if (sending) {
       const { items, done, again, status, unreadable, message, failed } = sending
       const n = items.length - unreadable.length
@@ -227,10 +244,10 @@ class Job {
       if (message) lines.push(["warning", message])
       else if (failed.length) lines.push(["warning", fill(text.failed, { n: failed.length })])
     }
-    notes.replaceChildren(...lines.map(([kind, words]) => element("p", { className: kind, textContent: words })))
+    find(".outcome").replaceChildren(...lines.map(([kind, words]) => element("p", { className: kind, textContent: words })))
     const left = { ...skipped }
     if (sending?.failed.length) left.refused = sending.failed.map(({ text: why }) => why)
-    if (Object.keys(left).length) notes.append(skippedList(left, text))
+    find(".skipped").replaceChildren(...(Object.keys(left).length ? [skippedList(left, text)] : []))
     const unfinished = sending && sending.done < sending.items.length - sending.unreadable.length
     find(".go-on").hidden = !unfinished || !sending.left.length
     find(".go-on").textContent = sending?.status === "cancelled" ? text.resume : text.retry

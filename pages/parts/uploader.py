@@ -52,6 +52,7 @@ MARKUP = """
     <button type="button" class="go-on main" hidden></button>
     <button type="button" class="accept" hidden></button>
   </div>
+  <div class="skipped"></div>
   <p class="spoken" role="status" aria-live="polite"></p>
 </section>
 """
@@ -164,12 +165,12 @@ def _kinds(mode: Mode) -> dict[str, object]:
 
 def _texts(mode: Mode) -> dict[str, object]:
     """Every visible string of the element, as patterns for its script to fill."""
-    texts: dict[str, object] = {name: _pattern(f"drop.{mode}.{name}") for name in ("title", "line", "label")}
+    texts: dict[str, object] = {name: _pattern(f"drop.{mode}.{name}") for name in ("title", "line", "label", "nothing")}
     for name in ("folder", "files", "photos", "paste", "cancel", "resume", "retry", "accept"):
         texts[name] = _pattern(f"button.{name}")
     for name in ("looking", "comparing", "size", "seconds_left", "minutes_left", "lost", "spoken"):
         texts[name] = _pattern(f"progress.{name}")
-    for name in ("all", "some", "cancelled", "failed", "unreachable", "again", "nothing"):
+    for name in ("all", "some", "cancelled", "failed", "unreachable", "again", "no_picture", "no_clipboard"):
         texts[name] = _pattern(f"done.{name}")
     reasons = ("system", "heic", "not_photo", "archive", "unreadable", "refused")
     return {

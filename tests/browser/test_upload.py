@@ -188,6 +188,18 @@ def test_pictures_are_pasted_by_keyboard_and_by_button(open_page: Any, server: S
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d .*\.png", name) for name in stored)
 
 
+def test_a_clipboard_without_a_picture_or_without_permission_says_what_to_do(open_page: Any, server: Server) -> None:
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    open_uploader(page, server, "?mode=photos")
+    page.evaluate("navigator.clipboard.writeText('only words')")
+    page.get_by_role("button", name="Paste").click()
+    page.locator(".outcome").get_by_text("no picture on the clipboard").wait_for()
+    page.context.clear_permissions()
+    page.evaluate("() => { navigator.clipboard.read = async () => { throw new DOMException('', 'NotAllowedError') } }")
+    page.get_by_role("button", name="Paste").click()
+    page.locator(".outcome").get_by_text("Press Ctrl+V instead").wait_for()
+
+
 def test_photos_are_added_one_choice_after_another(page: Any, server: Server, pets: Path) -> None:
     open_uploader(page, server, "?mode=photos")
     for number in (1, 2):
@@ -405,9 +417,13 @@ def test_everything_can_be_done_from_the_keyboard(page: Any, server: Server, pet
     until = time.monotonic() + 10
     while not choosers and time.monotonic() < until:
         page.wait_for_timeout(50)
+    slow_down(page, 5_000)
     choosers[0].set_files(str(pets))
+    page.get_by_role("button", name="Cancel").wait_for()
+    assert focused_text(page) == "Cancel", "the focus moves to what took the place of the button"
+    slow_down(page, -1)
     assert result(page)["received"] == "121"
-    page.keyboard.press("Tab")
+    assert focused_text(page) == "Choose a folder"
     spoken = page.locator(".uploader [role=status]")
     assert "All 121 files have arrived" in spoken.inner_text()
 
