@@ -1,8 +1,9 @@
 """The server: Streamlit around ``pages/frame.py``, with our own routes beside it and a guard before everything.
 
-Start it with ``streamlit run app.py`` or ``python app.py``.
+Start it with ``streamlit run app.py`` or ``python app.py``; both take Streamlit's options (``--server.port 8600``).
 """
 
+import sys
 from pathlib import Path
 
 import streamlit as st
@@ -18,4 +19,7 @@ app = st.App(
 )
 
 if __name__ == "__main__":
-    app.run()
+    from streamlit.web import cli
+
+    # Not app.run(): that one reads neither options nor STREAMLIT_… variables (1.67).
+    cli.main(["run", __file__, *sys.argv[1:]])

@@ -44,8 +44,10 @@ def main() -> None:
                 "runs": len(runs),
                 "median_seconds": statistics.median(seconds),
                 "spread_seconds": [min(seconds), max(seconds)],
+                "median_ready_seconds": statistics.median(run["ready_seconds"] for run in runs),
+                "rss_when_ready_megabytes": max(run["rss_when_ready"] for run in runs),
                 "received": [run["received"] for run in runs],
-                "largest_growth_megabytes": max(run["rss_peak"] - run["rss_before"] for run in runs),
+                "largest_growth_megabytes": round(max(run["rss_peak"] - run["rss_before"] for run in runs), 1),
             }
         )
     )
@@ -67,6 +69,7 @@ def measure(photos: Path, workspace: Path) -> dict[str, Any]:
     if chromium is None:
         raise SystemExit("No Chromium was found. Install one, or name it in GRAFT_CHROMIUM.")
     server = Server(workspace, app=STAGE, environment={"GRAFT_STAGE": "uploading.py"}).start()
+    ready = server.rss_megabytes()
     try:
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
@@ -90,6 +93,7 @@ def measure(photos: Path, workspace: Path) -> dict[str, Any]:
             "on_disk": len(stored),
             "megabytes": round(sum(path.stat().st_size for path in stored) / 1e6, 1),
             "ready_seconds": round(server.ready_seconds, 2),
+            "rss_when_ready": round(ready, 1),
             "rss_before": round(before, 1),
             "rss_peak": round(server.peak_rss_megabytes(), 1),
             "rss_after": round(server.rss_megabytes(), 1),

@@ -31,7 +31,7 @@ class Server:
     def __init__(self, workspace: Path, *, app: Path = ROOT / "app.py", environment: Mapping[str, str] | None = None):
         self.workspace, self.app = workspace, app
         self.environment = {**os.environ, **(environment or {}), "GRAFT_WORKSPACE": str(workspace)}
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ready_seconds = 0.0
         self._process: subprocess.Popen[bytes] | None = None
@@ -120,7 +120,7 @@ def settled(page: Any, timeout: float = 30_000) -> None:
     ).wait_for(timeout=timeout)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

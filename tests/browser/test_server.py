@@ -1,12 +1,20 @@
 """The guard in a real browser: everything of ours works under the content policy, and what isn't ours does not."""
 
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.serving import STAGE, Server, settled
+from tests.browser.serving import ROOT, STAGE, Server, free_port, settled
 
 BLOCKED_FETCH = """async (address) => {
     try { await fetch(address, {mode: "no-cors"}); return "sent" } catch (error) { return "blocked" }
@@ -108,5 +116,37 @@ def test_another_site_can_neither_frame_nor_read_nor_listen(
 
 def test_the_server_is_ready_in_two_seconds_and_small(start_server: Callable[..., Server]) -> None:
     fresh = start_server(app=STAGE, environment={"GRAFT_STAGE": "widgets.py"})
-    assert fresh.ready_seconds < 6, "2 s is the goal on a machine that does nothing else: see benchmarks/server.py"
+    assert fresh.ready_seconds < 6, "2 s is the goal on a machine that does nothing else: see benchmarks/upload.py"
     assert fresh.rss_megabytes() < 250
+
+
+@pytest.mark.parametrize("command", [["-m", "streamlit", "run", str(ROOT / "app.py")], [str(ROOT / "app.py")]])
+def test_the_app_starts_by_both_commands_from_any_folder_and_listens_here_only(
+    command: list[str], tmp_path: Path
+) -> None:
+    port = free_port()
+    options = ["--server.port", str(port), "--server.headless", "true"]
+    environment = {**os.environ, "GRAFT_WORKSPACE": str(tmp_path / "workspace")}
+    output = tmp_path / "output"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command, *options], cwd=tmp_path, env=environment, stdout=log, stderr=log
+        )
+    try:
+        until = time.monotonic() + 30
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/graft/health", timeout=5) as answer:
+                    assert json.load(answer)["status"] == "ok"
+                break
+            except OSError:
+                assert process.poll() is None, output.read_text()
+                assert time.monotonic() < until, output.read_text()
+                time.sleep(0.1)
+        assert f"http://127.0.0.1:{port}" in output.read_text()
+        with socket.socket() as probe:  # were it listening on all addresses, this one would be taken
+            probe.bind(("127.0.0.2", port))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=10)
+    assert "Traceback" not in output.read_text()
