@@ -4,7 +4,7 @@
 
 FOLDER holds train/ and val/ with a folder a class (hymenoptera_data of the tutorial, for example). Both are timed as
 whole processes, from a cold start of Python, one after the other on the same machine; Graft keeps nothing between runs.
-The result goes to benchmarks/results/first_model.json, from which ``python -m benchmarks.table`` makes the README's table.
+The result goes to benchmarks/measured/, from which ``python -m benchmarks.table`` makes the table.
 """
 
 import argparse

@@ -29,7 +29,7 @@ from core.data.split import split
 from core.workspace import Workspace
 
 PROJECT = Path(__file__).parent.parent
-CHROMIUM = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync".split()
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 # The last stage for a day: the run must not end while it is being watched.
 LONG = TrainConfig(freeze_depth=7, epochs=10_000, patience=10_000, head_epochs=3, augment="none", batch_size=32)
 
@@ -62,7 +62,8 @@ def main() -> None:
 
 
 def start(port: int, workspace: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"]
+    settings = ["--server.port", str(port), "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *settings]
     server = subprocess.Popen(
         command, cwd=PROJECT, env={**os.environ, "GRAFT_WORKSPACE": workspace}, stdout=subprocess.DEVNULL
     )

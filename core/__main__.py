@@ -8,12 +8,15 @@ import argparse
 import json
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from core import jobs
 from core.errors import CoreError
 from core.words import say
+
+Job = Callable[[argparse.Namespace], Iterator[dict[str, Any]]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,9 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, job: Callable
-) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+def _command(commands: Any, name: str, job: Job) -> argparse.ArgumentParser:
+    """``commands`` is what ``add_subparsers`` returns; argparse keeps its type to itself."""
     command = commands.add_parser(name, help=say(f"terminal.command.{name}"))
     command.set_defaults(job=job)
     return command

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def labelled(report: DatasetReport, classes: tuple[str, ...]) -> tuple[list[Samp
 
 
 @contextmanager
-def opened(source: Path | None) -> Iterator[tuple[DatasetReport, tuple[LeftOut, ...]]]:
+def opened(source: Path | None) -> Generator[tuple[DatasetReport, tuple[LeftOut, ...]]]:
     """The report on a folder or a zip; the zip's photos lie in a temporary folder until the block ends."""
     if source is None:
         yield DatasetReport("", (), (), (), "classes"), ()
@@ -152,7 +152,6 @@ def _train(run: RunDirectory, report: DatasetReport) -> Json:
     folded = state.fold(store.read_events(run)[0])
     if folded.failed is not None:
         raise _as_error(folded.failed)
-    assert folded.weights is not None and folded.started is not None and folded.ended is not None
     return summary(run, folded, report)
 
 

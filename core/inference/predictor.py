@@ -22,7 +22,7 @@ from core.models.weights import WeightsFile
 from core.runs.store import RunDirectory
 from core.training import checkpoint
 from core.training.checkpoint import Checkpoint
-from core.training.kept import normalised
+from core.training.kept import channels_last, normalised
 from core.workspace import write_atomically
 
 FORMAT = 1
@@ -76,7 +76,7 @@ class Predictor:
     def __init__(self, network: Network, card: ModelCard, device: torch.device) -> None:
         self.card = card
         self.device = device
-        self._network = network.to(device, memory_format=torch.channels_last).eval()
+        self._network = channels_last(network.to(device)).eval()
         self._lock = threading.Lock()
 
     @classmethod

@@ -1,6 +1,6 @@
 """The published architectures, whole, with the head for ImageNet: what weights files fit into."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ def original(name: str) -> nn.Module:
     from torchvision import models  # 1.6 s that the default backbone needn't wait for
 
     settings: dict[str, Any] = {"aux_logits": False, "init_weights": True} if name in SIDE_HEADED else {}
-    return cast("nn.Module", models.get_model(name, weights=None, **settings))
+    return models.get_model(name, weights=None, **settings)
 
 
 def empty(name: str) -> nn.Module:

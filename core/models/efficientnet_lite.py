@@ -7,6 +7,7 @@ squeeze-and-excitation, ReLU6 in place of swish, stem and head of fixed width.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 STEM_WIDTH, HEAD_WIDTH = 32, 1280
 # TensorFlow's decay of 0.99 is a momentum of 0.01 in torch's terms.
-BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
+BATCH_NORM: dict[str, Any] = {"eps": 1e-3, "momentum": 0.01}
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Preprocessing":
-        return cls(**{**data, "mean": _triple(data["mean"]), "std": _triple(data["std"])})
+        typed: dict[str, Any] = {**data, "mean": _triple(data["mean"]), "std": _triple(data["std"])}
+        return cls(**typed)
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,13 @@ class Backbone:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Backbone":
         stages = (Stage(row["name"], row["parameters"], tuple(row["output_shape"])) for row in data["stages"])
-        return cls(
-            **{
-                **data,
-                "stages": tuple(stages),
-                "preprocessing": Preprocessing.from_json(data["preprocessing"]),
-                "weights": WeightsSource(**data["weights"]),
-            }
-        )
+        typed: dict[str, Any] = {
+            **data,
+            "stages": tuple(stages),
+            "preprocessing": Preprocessing.from_json(data["preprocessing"]),
+            "weights": WeightsSource(**data["weights"]),
+        }
+        return cls(**typed)
 
 
 @cache

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,7 @@ def measure(name: str, device: "torch.device", *, seconds_budget: float = 3.0) -
     from core.models.fast import fast_frozen
 
     backbone = registry.backbone(name)
-    network = build(name, 2, weights=None).to(device, memory_format=torch.channels_last)
+    network = build(name, 2, weights=None, device=device)
     network.train()
     crop = backbone.preprocessing.crop
     x = torch.randn(BATCH, 3, crop, crop, device=device).contiguous(memory_format=torch.channels_last)
@@ -118,8 +119,8 @@ def measure(name: str, device: "torch.device", *, seconds_budget: float = 3.0) -
     train: list[float] = []
     for stage in network.stages:
         frozen = fast_frozen([stage], device)
-        forward.append(_seconds(lambda run=frozen, x=x: run(x), device, budget) / BATCH)
-        train.append(_seconds(lambda run=stage, x=x: _step(run, x), device, budget) / BATCH)
+        forward.append(_seconds(partial(frozen, x), device, budget) / BATCH)
+        train.append(_seconds(partial(_step, stage, x), device, budget) / BATCH)
         with torch.no_grad():
             x = stage(x).detach()
     return Speed(name, device_name(), torch_version(), tuple(forward), tuple(train))

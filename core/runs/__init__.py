@@ -1,7 +1,7 @@
 """Jobs as a page knows them: submit, watch, stop, resume, list. Torch-free, and fast to import."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.config import TrainConfig
@@ -21,20 +21,24 @@ class Watch:
     run: RunDirectory
     executor: Executor
     offset: int = 0
-    folded: RunState = RunState()
+    folded: RunState = field(default_factory=RunState)
 
     def look(self) -> RunState:
         """The state right now; ``lost`` where the worker is gone without having said so."""
-        self._read()
-        if self.folded.open and self.executor.died(self.run):
-            self._read()  # its last words may have come between the two looks
-            if self.folded.open:
-                return replace(self.folded, status="lost")
-        return self.folded
+        state = self._read()
+        if state.open and self.executor.died(self.run):
+            state = self._read()  # its last words may have come between the two looks
+            if state.open:
+                return replace(state, status="lost")
+        return state
 
-    def _read(self) -> None:
+    def _read(self) -> RunState:
         events, self.offset = read_events(self.run, self.offset)
         self.folded = fold(events, self.folded)
+        if not self.folded.open and self.run.asked_to_resume_at > self.folded.last_at:
+            # Its worker has been started again and hasn't said anything yet.
+            return replace(self.folded, status="starting", ended=None, failed=None, progress=None)
+        return self.folded
 
 
 def submit(
@@ -70,7 +74,7 @@ def resume(run: RunDirectory, executor: Executor | None = None) -> None:
         raise RunError("runs.still_running", run=run.id)
     if status == "finished":
         raise RunError("runs.already_finished", run=run.id)
-    run.stop_flag.unlink(missing_ok=True)
+    run.ask_to_resume()
     executor.start(run)
 
 

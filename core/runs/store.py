@@ -1,7 +1,7 @@
 """A run's directory: the only place that knows its file names. Torch-free.
 
-One writer each: the page writes ``config.json`` and ``split.json`` once and the flag ``stop``; the worker writes the
-rest. Nothing says what state a run is in; that is folded from the events (``core.runs.state``).
+One writer each: the page writes ``config.json`` and ``split.json`` once and the flags ``stop`` and ``resume``; the
+worker writes the rest. Nothing says what state a run is in; that is folded from the events (``core.runs.state``).
 """
 
 import json
@@ -66,6 +66,11 @@ class RunDirectory:
         return self.path / "stop"
 
     @property
+    def resume_flag(self) -> Path:
+        """Its time says when the user last asked to go on."""
+        return self.path / "resume"
+
+    @property
     def last(self) -> Path:
         """Where training can go on from."""
         return self.path / "last.safetensors"
@@ -113,6 +118,20 @@ class RunDirectory:
     def results(self) -> dict[str, object] | None:
         """The final evaluation, or None while there is none."""
         return self._json("metrics.json") if self.metrics.exists() else None
+
+    def ask_to_resume(self) -> None:
+        """Note the moment: until the worker's next event is later than that, the run counts as starting."""
+        self.stop_flag.unlink(missing_ok=True)
+        self.resume_flag.touch()
+        os.utime(self.resume_flag, (now := time.time(), now))  # a file's own clock may lag behind that of the events
+
+    @property
+    def asked_to_resume_at(self) -> float:
+        """Seconds since 1970; 0 where nobody asked."""
+        try:
+            return self.resume_flag.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def log_tail(self) -> str:
         """The last lines the worker printed."""

@@ -6,7 +6,7 @@ a stop is found again: kept rows by the photo's hash, epochs in ``last.safetenso
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from core.training.checkpoint import Checkpoint
 from core.training.device import name, pick
 from core.training.finetune import Activations, FineTuner
 from core.training.head import Features, train_head
-from core.training.kept import Kept, Recipe, Stopped, keep
+from core.training.kept import Kept, Recipe, Stopped, channels_last, keep
 from core.training.obtain import obtain_weights
 from core.training.rows import Rows
 from core.training.score import Best
@@ -64,7 +64,7 @@ class _Run:
     saved_at: float = 0.0
 
     @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
+    def timed(self, phase: str) -> Generator[None]:
         began = time.monotonic()
         try:
             yield
@@ -91,9 +91,11 @@ def fit(
     with run.timed("weights"):
         weights = yield from obtain_weights(config, folders.weights, should_stop)
         backbone = registry.backbone(config.backbone)
+        classes = len(split.classes)
         network = build(
-            config.backbone, len(split.classes), weights=weights, seed=config.seed, dropout=config.dropout
-        ).to(run.device)
+            config.backbone, classes, weights=weights, seed=config.seed, dropout=config.dropout, device=run.device
+        )
+        channels_last(network)
         depth = resolve_depth(config.freeze_depth, len(backbone.stages))
         freeze(network, depth)
     yield WeightsReady(
@@ -164,11 +166,12 @@ def _keep(run: _Run, network: Network, weights: WeightsFile | None, depth: int, 
             features=weights is not None,
             activations=finetunes,
         )
+        root = Path(split.root)
         kept: list[Kept] = []
         for samples, views in ((split.train, recipe.views), (split.val, 1)):
-            kept.append((yield from keep(
-                network, replace(recipe, views=views), samples, Path(split.root), run.folders.cache, run.device, run.should_stop
-            )))  # fmt: skip
+            part = replace(recipe, views=views)
+            made = keep(network, part, samples, root, run.folders.cache, run.device, run.should_stop)
+            kept.append((yield from made))
     return kept[0], kept[1]
 
 

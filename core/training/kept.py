@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.data.image import UnusablePhoto
 from core.data.pixels import squares
@@ -68,7 +68,12 @@ def keep(
     device: torch.device,
     should_stop: Callable[[], bool],
 ) -> Iterator[Progress]:
-    """Compute what isn't kept yet. Yields progress; returns ``Kept``. Raises Stopped, and DataError for a lost photo."""
+    """Compute what isn't kept yet. Yields progress; returns ``Kept``.
+
+    Raises:
+        Stopped: the user asked to.
+        DataError: a photo can't be read any more.
+    """
     maker = _Maker(network, recipe, device)
     views = recipe.views
     hashes = [sample.sha256 for sample in samples]
@@ -76,7 +81,9 @@ def keep(
     meter = _Meter(len(samples) * views, device)
     for view in range(views):
         with ExitStack() as stack:
-            stores = {what: stack.enter_context(maker.store(cache, what, view)) for what in maker.wanted(view)}
+            stores: dict[What, RowStore] = {
+                what: stack.enter_context(maker.store(cache, what, view)) for what in maker.wanted(view)
+            }
             todo = sorted({place for store in stores.values() for place in store.missing(hashes)})
             meter.skip(len(samples) - len(todo))
             yield meter.progress()
@@ -191,6 +198,14 @@ def normalised(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     std = torch.tensor(preprocessing.std, device=pixels.device).view(1, 3, 1, 1)
     x = (pixels.float() / 255 - mean) / std
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Lay the kernels out as ``normalised`` lays out the photos: on processors half again as fast."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 class _Meter:

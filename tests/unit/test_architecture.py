@@ -100,7 +100,6 @@ def test_files_and_functions_stay_small_enough_to_read_in_one_go():
         page = file.parent.name == "pages"
         if text.count("\n") > (120 if page else 320):
             long.append(f"{file.relative_to(PROJECT)}: {text.count(chr(10))} lines")
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno > 55:
-                long.append(f"{file.relative_to(PROJECT)}: {node.name}")
+        functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        long += [f"{file}: {node.name}" for node in functions if (node.end_lineno or 0) - node.lineno > 55]
     assert long == []

@@ -1,4 +1,4 @@
-"""Training itself: what is frozen stays, what resumes ends where an uninterrupted run ends, what is scored is what is saved."""
+"""Training: what is frozen stays, a resume ends where an uninterrupted run ends, what is scored is what is saved."""
 
 import itertools
 from pathlib import Path
@@ -12,14 +12,15 @@ from core.data.report import Split
 from core.data.scan import scan
 from core.data.split import split
 from core.errors import ConfigError, CoreError
-from core.events import Ended, EpochEnded, Event, PhaseStarted, WeightsReady
+from core.events import Ended, EpochEnded, Event, Notice, PhaseStarted, WeightsReady
 from core.inference.predictor import Predictor
 from core.models import registry
 from core.models.build import build
 from core.models.weights import find
 from core.runs import store
-from core.runs.store import RunDirectory
+from core.runs.store import EventWriter, RunDirectory, read_events
 from core.training.fit import Folders, fit
+from core.training.score import Score
 from tests.photos import make_folder
 
 HEAD = TrainConfig(head_epochs=6, device="cpu", patience=100)
@@ -58,14 +59,24 @@ def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor])
     assert different == []
 
 
-def test_the_same_seed_gives_the_same_model_to_the_bit_and_another_seed_another(tmp_path, divided, cache):
-    runs = [new_run(tmp_path, config, divided) for config in (TUNE, TUNE)]
-    for run in runs:
-        train(run, cache)
-    assert_same(weights(runs[0]), weights(runs[1]))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, divided, cache) -> RunDirectory:
+    """A run that nothing interrupted."""
+    run = new_run(tmp_path_factory.mktemp("whole"), TUNE, divided)
+    writer = EventWriter(run)
+    for event in train(run, cache):
+        writer.append(event)
+    writer.close()
+    return run
+
+
+def test_the_same_seed_gives_the_same_model_to_the_bit_and_another_seed_another(tmp_path, divided, cache, whole):
+    again = new_run(tmp_path, TUNE, divided)
+    train(again, cache)
+    assert_same(weights(again), weights(whole))
     other = new_run(tmp_path, TrainConfig(**{**TUNE.__dict__, "seed": 5}), divided)
     train(other, cache)
-    assert not torch.equal(weights(other)["head.1.weight"], weights(runs[0])["head.1.weight"])
+    assert not torch.equal(weights(other)["head.1.weight"], weights(whole)["head.1.weight"])
 
 
 @pytest.mark.parametrize(
@@ -79,18 +90,18 @@ def test_the_same_seed_gives_the_same_model_to_the_bit_and_another_seed_another(
     ],
     ids=["before the head", "in the head", "first epoch", "last epoch", "before the score"],
 )
-def test_a_run_that_was_killed_anywhere_ends_with_the_weights_of_one_that_was_not(tmp_path, divided, cache, killed_at):
-    whole, killed = new_run(tmp_path, TUNE, divided), new_run(tmp_path, TUNE, divided)
-    train(whole, cache)
+def test_a_run_that_was_killed_anywhere_ends_with_the_weights_of_one_that_was_not(
+    tmp_path, divided, cache, whole, killed_at
+):
+    killed = new_run(tmp_path, TUNE, divided)
     assert not isinstance(train(killed, cache, until=killed_at)[-1], Ended)
     assert isinstance(train(killed, cache)[-1], Ended)
     assert_same(weights(killed), weights(whole))
     assert killed.results() == whole.results()
 
 
-def test_frozen_stages_keep_every_bit_and_trainable_ones_change(tmp_path, divided, cache):
-    run = new_run(tmp_path, TUNE, divided)
-    ended = train(run, cache)[-1]
+def test_frozen_stages_keep_every_bit_and_trainable_ones_change(divided, cache, whole):
+    run, ended = whole, read_events(whole)[0][-1]
     backbone = registry.backbone(TUNE.backbone)
     before = build(TUNE.backbone, len(divided.classes), weights=find(backbone, cache / "weights")).state_dict()
     after = weights(run)
@@ -140,17 +151,20 @@ def test_with_everything_frozen_only_the_head_learns(tmp_path, divided, cache):
     assert ready.sha256 == find(backbone, cache / "weights").sha256
 
 
-def test_a_learning_rate_that_explodes_is_named_with_the_next_step(tmp_path, divided, cache):
-    wild = TrainConfig(
-        **{**TUNE.__dict__, "learning_rate": 10.0, "optimizer": "sgd", "weights": "scratch", "freeze_depth": "none"}
-    )
-    run = new_run(tmp_path, wild, divided)
-    try:
-        ended = train(run, cache)[-1]
-    except ConfigError as error:
-        assert "learning_rate" in error.message
-    else:
-        assert isinstance(ended, Ended)
+def test_a_head_learning_rate_that_explodes_is_named_with_the_next_step(tmp_path, divided, cache, monkeypatch):
+    monkeypatch.setattr("core.training.head._pass", lambda *_: Score(float("nan"), 0, 1))
+    with pytest.raises(ConfigError, match="head_learning_rate") as error:
+        train(new_run(tmp_path, HEAD, divided), cache)
+    assert "tenth" in error.value.hint
+
+
+def test_a_loss_that_becomes_infinite_in_fine_tuning_keeps_the_last_good_model(tmp_path, divided, cache, monkeypatch):
+    monkeypatch.setattr("core.training.finetune.FineTuner._step", lambda *_: Score(float("nan"), 0, 1))
+    run = new_run(tmp_path, TUNE, divided)
+    events = train(run, cache)
+    assert isinstance(events[-1], Ended)
+    assert (events[-1].reason, events[-1].best_phase, run.has_model) == ("diverged", "head", True)
+    assert any(isinstance(event, Notice) for event in events)
 
 
 def test_scratch_without_epochs_is_refused(tmp_path, divided, cache):
