@@ -38,6 +38,8 @@ def _bring() -> None:
     st.markdown(say("photos.how"))
     upload = state.upload("dataset")
     arrived = uploader("photos_upload", upload=upload, mode="dataset")
+    if arrived is not None and arrived.problem:
+        st.warning(arrived.problem, icon=":material/warning:")
     if arrived is not None and arrived.ready:
         _open(lambda: datasets.adopt(state.workspace(), arrived.upload))
     with st.container(horizontal=True):
