@@ -21,41 +21,42 @@ MOST_TRIED = 8  # photos of the first batch that the trial looks at
 SMALLEST_COSINE = 0.999  # between a photo's features in 16 and in 32 bits, the mean of the tried photos
 SMALLEST_GAIN = 1.2  # times faster: less isn't worth the difference, and could be chance
 MOST_EXACT = 2  # stages at the beginning that may stay in 32 bits to bring the rest close enough
-TRIAL_RUNS = 2
+TIMED_PHOTOS = 4
+TIMED_TURNS = 2
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What the first photos showed of one way to mix 32 and 16 bits."""
+    """What the first photos showed."""
 
-    exact_stages: int  # the first so many in 32 bits, the others in 16
-    gain: float  # times faster than 32 bits throughout
-    cosine: float  # the mean of the tried photos'
-    difference: float  # the largest between two features
-
-    @property
-    def good(self) -> bool:
-        return self.cosine >= SMALLEST_COSINE and self.gain >= SMALLEST_GAIN
+    gain: float  # how many times faster 16 bits are than 32
+    cosines: tuple[float, ...]  # with no stage in 32 bits, with the first one, with the first two
+    difference: float  # the largest between two features, of the mix that was tried last
 
 
 def fast_frozen(stages: Iterable[nn.Module], device: torch.device, *, precision: Precision = "auto") -> "FastStages":
     """A copy of ``stages`` for inference; float32 in, float32 out. The originals are left as they are.
 
-    MEASURED
+    Measured with EfficientNet-Lite0, photos of 224 × 224 in batches of 32, on two cores of an AMD EPYC with
+    AVX512-BF16; photos a second, two rounds in one process: plain 33 and 34, channels last 53 and 56, folded as well
+    82 and 81, with wider kernels 98 and 115, in bfloat16 237 and 238.
+    What 16 bits change, on 398 photos of ants and bees: cosine of the features with float32 0.9995 in the mean,
+    largest difference 0.28 at a standard deviation of 0.30. A head that learnt from these features and then saw exact
+    ones, as in prediction, moved its probabilities by 0.002 in the mean and by 0.025 at most; no answer of 153 changed.
     """
     return FastStages(stages, device, precision)
 
 
 class FastStages(nn.Module):
-    """See ``fast_frozen``. With ``auto`` the first batch decides where 16 bits begin; ``trials`` says why."""
+    """See ``fast_frozen``. With ``auto`` the first batch decides where 16 bits begin; ``trial`` says why."""
 
     def __init__(self, stages: Iterable[nn.Module], device: torch.device, precision: Precision = "auto") -> None:
         super().__init__()
         prepared = nn.ModuleList(_prepared(stage) for stage in stages)
-        self.body = prepared.to(device, memory_format=torch.channels_last).requires_grad_(False)
-        self.trials: list[Trial] = []
+        self.body = prepared.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
+        self.trial: Trial | None = None
         self.exact_stages = len(self.body)
         self._undecided = precision == "auto" and device.type in ("cpu", "cuda")
         if precision == "bfloat16":
@@ -74,29 +75,31 @@ class FastStages(nn.Module):
         return super().train(False)
 
     def _decide(self, x: Tensor) -> None:
-        """Take the mix with the fewest exact stages that is close enough and worth it."""
+        """If 16 bits are faster here, take them for all stages but the fewest that must stay exact."""
         self._undecided = False
         half = _half(self.body)
-        exact, exact_seconds = _timed(lambda: _run(self.body, x, len(self.body)), x.device)
-        for count in range(min(MOST_EXACT + 1, len(self.body))):
-            mixed = nn.ModuleList([*self.body[:count], *half[count:]])
-            try:
-                features, seconds = _timed(lambda mixed=mixed, count=count: _run(mixed, x, count), x.device)
-            except RuntimeError:  # an operation that this device can't do in 16 bits
-                return
-            cosine = nn.functional.cosine_similarity(exact.flatten(1), features.flatten(1)).mean()
-            difference = (exact - features).abs().max()
-            self.trials.append(Trial(count, exact_seconds / seconds, float(cosine), float(difference)))
-            if self.trials[-1].good:
+        try:
+            few = x[:TIMED_PHOTOS]
+            gain = _gain(lambda: _run(self.body, few, len(self.body)), lambda: _run(half, few, 0), x.device)
+        except RuntimeError:  # an operation that this device can't do in 16 bits
+            return
+        exact = _run(self.body, x, len(self.body))
+        cosines: list[float] = []
+        for count in range(min(MOST_EXACT + 1, len(self.body)) if gain >= SMALLEST_GAIN else 0):
+            features = _run([*self.body[:count], *half[count:]], x, count)
+            cosines.append(float(nn.functional.cosine_similarity(exact.flatten(1), features.flatten(1)).mean()))
+            self.trial = Trial(gain, tuple(cosines), float((exact - features).abs().max()))
+            if cosines[-1] >= SMALLEST_COSINE:
                 self._take(half, count)
                 return
+        self.trial = self.trial or Trial(gain, (), 0.0)
 
     def _take(self, half: nn.ModuleList, exact_stages: int) -> None:
         self.body = nn.ModuleList([*self.body[:exact_stages], *half[exact_stages:]])
         self.exact_stages = exact_stages
 
 
-def _run(body: nn.ModuleList, x: Tensor, exact_stages: int) -> Tensor:
+def _run(body: Iterable[nn.Module], x: Tensor, exact_stages: int) -> Tensor:
     for place, stage in enumerate(body):
         if place == exact_stages:
             x = x.bfloat16()
@@ -104,17 +107,30 @@ def _run(body: nn.ModuleList, x: Tensor, exact_stages: int) -> Tensor:
     return x.float()
 
 
-def _timed(run: Callable[[], Tensor], device: torch.device) -> tuple[Tensor, float]:
-    """The result, and the shortest of a few times after a first run that isn't counted."""
-    result = run()
-    shortest = float("inf")
-    for _ in range(TRIAL_RUNS):
-        _wait(device)
-        began = time.perf_counter()
-        run()
-        _wait(device)
-        shortest = min(shortest, time.perf_counter() - began)
-    return result, shortest
+def _gain(slow: Callable[[], Tensor], quick: Callable[[], Tensor], device: torch.device) -> float:
+    """How many times quicker ``quick`` is: the best of a few turns each, taken in alternation after a first one.
+
+    A processor may be busy with other work. So one thread computes, and the time that counts is what it was given:
+    with ten processes on two cores the clock on the wall was wrong by up to seven times.
+    """
+    on_processor = device.type == "cpu"
+    clock = time.thread_time if on_processor else time.perf_counter
+    shortest = [float("inf"), float("inf")]
+    threads = torch.get_num_threads()
+    try:
+        if on_processor:
+            torch.set_num_threads(1)
+        for turn in range(TIMED_TURNS + 1):
+            for which, run in enumerate((slow, quick)):
+                _wait(device)
+                began = clock()
+                run()
+                _wait(device)
+                if turn:
+                    shortest[which] = min(shortest[which], clock() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return shortest[0] / max(shortest[1], 1e-9)
 
 
 def _wait(device: torch.device) -> None:
