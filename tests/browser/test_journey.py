@@ -69,7 +69,9 @@ def predict_with_the_download(page: Any, folder: Path, photo: Path) -> dict[str,
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_chosen_folder_is_counted_and_what_is_no_photo_is_told(page: Any, graft_server: Server, tmp_path: Path) -> None:
+def test_a_chosen_folder_is_counted_and_what_is_no_photo_is_told(
+    page: Any, graft_server: Server, tmp_path: Path
+) -> None:
     folder = make_folder(tmp_path / "shapes", per_class=6)
     (folder / "circle" / "letter.jpg").write_text("Dear Graft, I am not a picture.")
     (folder / "square" / "nothing.jpg").touch()
@@ -83,9 +85,8 @@ def test_a_chosen_folder_is_counted_and_what_is_no_photo_is_told(page: Any, graf
     rows = page.get_by_test_id("stDataFrame").filter(visible=True).first
     rows.wait_for()
     told = walking.wait_on_page(page, lambda: rows_of(page), "the list stayed empty")
-    print("TOLD", told)
-    assert told["circle/letter.jpg"].startswith("This isn't a picture")
-    assert told["square/nothing.jpg"].startswith("The file is empty")
+    assert told["shapes/circle/letter.jpg"].startswith("This isn't a picture")
+    assert told["shapes/square/nothing.jpg"].startswith("The file is empty")
 
 
 def test_a_reload_and_a_second_tab_find_the_same_run(
@@ -105,8 +106,7 @@ def test_a_reload_and_a_second_tab_find_the_same_run(
     walking.end(run)
     for page in (first, second):
         see(page, "Stopped by you.")
-        expected = drawn_by(run)
-        walking.wait_on_page(page, lambda page=page: walking.lines_drawn(page)[:2] == expected, "another curve is shown")
+        walking.assert_shows_the_whole_curve(page, run)
 
 
 def test_stop_keeps_the_best_and_going_on_adds_to_it(page: Any, graft_server: Server, tmp_path: Path) -> None:
@@ -124,6 +124,7 @@ def test_stop_keeps_the_best_and_going_on_adds_to_it(page: Any, graft_server: Se
     press(page, "stop")
     see(page, "Stopped by you.")
     assert walking.epochs(run) == list(range(1, len(walking.epochs(run)) + 1))
+    walking.assert_shows_the_whole_curve(page, run)
 
 
 def rows_of(page: Any) -> dict[str, str]:

@@ -155,3 +155,11 @@ def lines_drawn(page: Any) -> list[list[float]]:
         """() => [...(document.querySelector(".graft-plot-node")?.data ?? [])].map(
             (line) => (line.y ?? []).filter((value) => value !== null))"""
     )
+
+
+def assert_shows_the_whole_curve(page: Any, run: RunDirectory) -> None:
+    """The page's loss curve has exactly the epochs in the run's events, in their order, none twice."""
+    told = watch(run).epochs
+    losses = [[epoch.train_loss for epoch in told], [epoch.val_loss for epoch in told]]
+    expected = [[round(loss, 5) for loss in line] for line in losses]  # as precise as the figures are sent
+    wait_on_page(page, lambda: lines_drawn(page)[:2] == expected, "the page shows another curve", 30)

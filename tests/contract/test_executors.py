@@ -104,6 +104,22 @@ def test_a_killed_worker_is_lost_and_resumes_without_a_gap(tmp_path, photos):
     assert wait_until(run, executor, lambda state: not state.open).status == "stopped"
 
 
+def test_a_stopped_run_that_goes_on_is_open_before_its_worker_says_so(tmp_path, photos):
+    executor = LocalExecutor()
+    run = submit(tmp_path, photos, LONG, executor)
+    wait_until(run, executor, lambda state: len(state.epochs) >= 1)
+    runs.stop(run)
+    wait_until(run, executor, lambda state: state.status == "stopped")
+    runs.resume(run, executor)
+    state = watch(run, executor)
+    assert (state.open, state.ended) == (True, None)
+    with pytest.raises(RunError, match="still working"):
+        runs.resume(run, executor)
+    wait_until(run, executor, lambda state: state.status == "running")
+    runs.stop(run)
+    assert wait_until(run, executor, lambda state: not state.open).status == "stopped"
+
+
 def test_a_working_run_is_not_started_twice(tmp_path, photos):
     executor = LocalExecutor()
     run = submit(tmp_path, photos, LONG, executor)
