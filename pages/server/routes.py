@@ -30,6 +30,8 @@ SHORT = "public, max-age=600"
 
 
 def routes() -> list[BaseRoute]:
+    """Our own addresses; raises ConfigError for a limit that is no number, so that it ends the start, not an upload."""
+    Quota.from_environment()
     return [
         Route(f"{PREFIX}/health", health, methods=["GET"]),
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_status, methods=["GET"]),

@@ -26,6 +26,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from core.data import intake
+from core.errors import ConfigError
 from core.workspace import Workspace
 from pages.server import guard
 from pages.server.guard import Guard, host_name, read_or_make_secret, same_site, token_fits, token_for
@@ -201,6 +202,12 @@ def test_a_body_that_our_page_would_not_send_is_refused_and_leaves_nothing(
     assert answer.status_code == 400
     assert "a.jpg" not in {name for name, data in on_disk(upload).items() if data != b"1"}
     assert list(upload.parts.iterdir()) == []
+
+
+def test_a_limit_that_is_no_number_ends_the_start_and_not_an_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAFT_MAX_FILE_GB", "plenty")
+    with pytest.raises(ConfigError, match="GRAFT_MAX_FILE_GB"):
+        routes()
 
 
 # Who may
