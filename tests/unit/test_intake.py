@@ -364,6 +364,18 @@ def test_a_discarded_upload_is_gone_and_others_stay(workspace: Workspace) -> Non
     assert intake.summary(intake.open_upload(workspace, other.id)).files == 1
 
 
+def test_half_a_file_that_a_killed_server_left_goes_after_an_hour_and_pieces_that_can_be_resumed_stay(
+    upload: intake.Upload,
+) -> None:
+    for name in ("old.tmp", "young.tmp", f"{'0' * 32}.part"):
+        (upload.parts / name).write_bytes(b"half")
+    for name in ("old.tmp", f"{'0' * 32}.part"):
+        os.utime(upload.parts / name, (0, 0))
+    forget(upload.folder)
+    intake.summary(upload)
+    assert {path.name for path in upload.parts.iterdir()} == {"young.tmp", f"{'0' * 32}.part"}
+
+
 def test_only_old_uploads_that_nobody_used_are_cleared_away(workspace: Workspace) -> None:
     empty, used, resumable = (intake.begin(workspace, purpose="dataset") for _ in range(3))
     intake.receive(used, "a.jpg", b"1")
