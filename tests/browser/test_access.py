@@ -1,0 +1,193 @@
+"""Every page in its main states, by day and by night: axe-core's rules, keyboard, texts for pictures, no other host."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.data.datasets import Dataset
+from core.models import registry, speed
+from core.runs import RunDirectory
+from tests.browser import walking
+from tests.browser.serving import Server
+from tests.browser.walking import LONG, QUICK, heading, see, visit
+from tests.photos import make_folder
+
+axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
+
+pytestmark = pytest.mark.timeout(600)
+SCHEMES = ("light", "dark")
+STEPS = ("start", "photos", "model", "train", "results", "try_it")
+CHARTS = {"photos": 1, "train": 2, "results": 1, "try_it": 1}  # on a page that is filled
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+# Streamlit's own, which a page can't change: (rule, part of the selector) and why.
+EXEMPT: dict[tuple[str, str], str] = {}
+DEEP_FOCUS = """() => {
+  let at = document.activeElement
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement
+  return at
+}"""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A server with photos, a finished run on them, and one that goes on for long."""
+
+    server: Server
+    photos: Dataset
+    finished: RunDirectory
+    running: RunDirectory
+
+    def address(self, step: str) -> str:
+        return f"{step}?set={self.photos.id}&run={self.finished.id}"
+
+
+@pytest.fixture(scope="module")
+def empty(start_server: Callable[..., Server]) -> Server:
+    return start_server()
+
+
+@pytest.fixture(scope="module")
+def filled(start_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    server = start_server()
+    know_speeds(server)
+    photos = walking.demo_photos(server)
+    finished = walking.submit_on(server, photos, QUICK)
+    walking.wait_for_run(finished, lambda state: state.status == "finished")
+    running = walking.submit(server, make_folder(tmp_path_factory.mktemp("photos") / "shapes"), LONG)
+    walking.wait_for_run(running, lambda _: len(walking.epochs(running)) >= 1)
+    yield Filled(server, photos, finished, running)
+    walking.end(running)
+
+
+def know_speeds(server: Server) -> None:
+    """Nothing is left to measure: measuring would take the machine from the tests."""
+    for name in registry.FEATURED:
+        stages = (0.001,) * len(registry.backbone(name).stages)
+        known = speed.Speed(name, speed.device_name(), speed.torch_version(), stages, stages)
+        speed.save(walking.owner(server).speeds, known)
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds, one line each: rule, element, and what would mend it."""
+    found = axe_playwright.Axe().run(page, options=RULES).response["violations"]
+    lines = []
+    for rule in found:
+        for node in rule["nodes"]:
+            target = " ".join(str(part) for part in node["target"])
+            if not any(rule["id"] == name and part in target for name, part in EXEMPT):
+                lines.append(f"{rule['id']}: {target}: {node['failureSummary']} in {node['html'][:200]}")
+    return lines
+
+
+def wait_for_pictures(page: Any, charts: int) -> None:
+    """So many charts are drawn, every picture is there, and nothing is faded because it is about to change."""
+    walking.settled(page, walking.SECONDS * 1000)
+    page.wait_for_function(
+        """(charts) => document.querySelectorAll(".graft-plot-node .main-svg[role=img]").length === charts
+          && [...document.images].every((image) => image.complete)
+          && !document.querySelector("[data-stale='true']")""",
+        arg=charts,
+        timeout=walking.SECONDS * 1000,
+    )
+
+
+def without_text(page: Any) -> list[str]:
+    """Pictures and charts that say nothing to who can't see them. An empty alt is a decoration's."""
+    return page.evaluate(
+        """() => {
+          const lost = [...document.images].filter((image) => image.getAttribute("alt") === null)
+          const mute = [...document.querySelectorAll(".graft-plot")].filter(
+            (plot) => !plot.querySelector("[role=img]")?.getAttribute("aria-label"))
+          return [...lost, ...mute].map((element) => element.outerHTML.slice(0, 200))
+        }"""
+    )
+
+
+def assert_open_to_all(page: Any, charts: int = 0) -> None:
+    wait_for_pictures(page, charts)
+    assert violations(page) == []
+    assert without_text(page) == []
+    assert page.outside_requests == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("step", STEPS)
+def test_an_empty_page_is_open_to_all(open_page: Callable[..., Any], empty: Server, step: str, scheme: str) -> None:
+    page = open_page(color_scheme=scheme)
+    visit(page, empty, step)
+    assert_open_to_all(page)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_filled_page_is_open_to_all(open_page: Callable[..., Any], filled: Filled, step: str, scheme: str) -> None:
+    page = open_page(color_scheme=scheme)
+    visit(page, filled.server, filled.address(step))
+    if step == "try_it":
+        try_a_photo(page, filled.photos)
+    assert_open_to_all(page, CHARTS.get(step, 0))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_run_in_the_middle_is_open_to_all(open_page: Callable[..., Any], filled: Filled, scheme: str) -> None:
+    page = open_page(color_scheme=scheme)
+    visit(page, filled.server, f"train?run={filled.running.id}")
+    walking.wait_on_page(page, lambda: walking.points_drawn(page) > 0, "no curve was drawn")
+    assert_open_to_all(page, 2)
+
+
+def test_the_whole_way_can_be_gone_by_keyboard(page: Any, filled: Filled) -> None:
+    visit(page, filled.server)
+    by_keyboard(page, ".st-key-demo")
+    see(page, "What Graft found")
+    by_keyboard(page, ".st-key-next_model")
+    heading(page, "Choose a model")
+    reach(page, ".st-key-start_training")
+    visit(page, filled.server, filled.address("train"))
+    by_keyboard(page, ".st-key-next_results")
+    heading(page, "Results")
+    by_keyboard(page, ".st-key-next_try_it")
+    heading(page, "Try it")
+    reach(page, ".choose-files")
+    reach(page, ".st-key-download")
+
+
+def by_keyboard(page: Any, selector: str) -> None:
+    reach(page, selector)
+    page.keyboard.press("Enter")
+
+
+def reach(page: Any, selector: str) -> None:
+    """Press Tab until the focus is at ``selector`` or inside it, and can be seen there."""
+    page.locator(selector).first.wait_for(timeout=walking.SECONDS * 1000)
+    page.locator(f"{selector} button:enabled, button{selector}:enabled").first.wait_for(timeout=walking.SECONDS * 1000)
+    walking.settled(page, walking.SECONDS * 1000)
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if page.evaluate(f"""() => ({DEEP_FOCUS})()?.closest({selector!r}) !== null"""):
+            outline = page.evaluate(f"() => getComputedStyle(({DEEP_FOCUS})()).outlineStyle")
+            assert outline != "none", f"the focus can't be seen at {selector}"
+            return
+    raise AssertionError(f"{selector} can't be reached by keyboard")
+
+
+def try_a_photo(page: Any, photos: Dataset) -> None:
+    photo: Path = sorted(photos.root.rglob("*.jpg"))[0]
+    page.locator(".pick-files").set_input_files(str(photo))
+    page.locator("[class*='st-key-answer_']").get_by_role("heading").wait_for(timeout=walking.SECONDS * 1000)
+    walking.settled(page, walking.SECONDS * 1000)
+
+
+def test_each_photo_of_the_report_is_named_by_its_class_and_file(page: Any, filled: Filled) -> None:
+    visit(page, filled.server, filled.address("photos"))
+    wait_for_pictures(page, CHARTS["photos"])
+    shown = [image.get_attribute("alt") for image in page.get_by_test_id("stImage").locator("img").all()]
+    files = {path.relative_to(filled.photos.root).as_posix() for path in filled.photos.root.rglob("*.jpg")}
+    assert len(shown) >= 4
+    for text in shown:
+        label, path = text.split(": ")
+        assert path.split("/")[0] == label
+        assert path in files
