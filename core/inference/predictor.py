@@ -17,12 +17,13 @@ from core.data.pixels import Pixels, centre, squares
 from core.data.report import Split
 from core.errors import RunError
 from core.models.build import Network, restore
+from core.models.fast import fast_frozen
 from core.models.registry import Backbone, Preprocessing
 from core.models.weights import WeightsFile
 from core.runs.store import RunDirectory
 from core.training import checkpoint
 from core.training.checkpoint import Checkpoint
-from core.training.kept import channels_last, normalised
+from core.training.kept import normalised
 from core.workspace import write_atomically
 
 FORMAT = 1
@@ -76,7 +77,9 @@ class Predictor:
     def __init__(self, network: Network, card: ModelCard, device: torch.device) -> None:
         self.card = card
         self.device = device
-        self._network = channels_last(network.to(device)).eval()
+        # Folded and laid out for speed, in 32 bits throughout: the same numbers but for rounding, twice as fast.
+        self._body = fast_frozen(network.stages, device, precision="float32")
+        self._head = network.head.to(device).eval()
         self._lock = threading.Lock()
 
     @classmethod
@@ -116,7 +119,7 @@ class Predictor:
             return np.empty((0, len(self.card.classes)), np.float32)
         with self._lock, torch.inference_mode():
             pixels = torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2)
-            logits = self._network(normalised(pixels, self.card.preprocessing))
+            logits = self._head(self._body(normalised(pixels, self.card.preprocessing)))
             return logits.softmax(dim=1).cpu().numpy()
 
 

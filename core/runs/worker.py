@@ -1,6 +1,7 @@
 """The process that trains: ``python -m core.runs.worker RUN_DIRECTORY``. Survives the page and the server."""
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from core.errors import CoreError
-from core.events import Event, Failed
+from core.events import Ended, Event, Failed
 from core.runs.executor import beat, worker_lock
 from core.runs.store import EventWriter, RunDirectory
 
@@ -43,6 +44,8 @@ def follow(run: RunDirectory) -> Iterator[Event]:
         for event in _told(run):
             writer.append(event)
             yield event
+            if isinstance(event, Ended) and event.reason != "stopped":
+                shutil.rmtree(run.kept, ignore_errors=True)  # computed things that nobody will go on from
     finally:
         writer.close()
         done.set()

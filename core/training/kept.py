@@ -6,6 +6,7 @@ them. *Activations* are what leaves the last frozen stage; fine-tuning starts fr
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -29,6 +30,7 @@ from core.models.registry import Preprocessing
 from core.training.augment import kept_view
 from core.training.device import memory_megabytes
 from core.training.rows import Rows, RowStore
+from core.workspace import write_atomically
 
 BATCH = 32
 REPORT_SECONDS = 0.3  # between two progress events
@@ -74,7 +76,7 @@ def keep(
         Stopped: the user asked to.
         DataError: a photo can't be read any more.
     """
-    maker = _Maker(network, recipe, device)
+    maker = _Maker(network, recipe, device, cache)
     views = recipe.views
     hashes = [sample.sha256 for sample in samples]
     rows: dict[What, list[Rows]] = {"features": [], "activations": []}
@@ -130,23 +132,38 @@ def _decoded(
 class _Maker:
     """Turns decoded squares into activations and features with the pretrained body."""
 
-    def __init__(self, network: Network, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, network: Network, recipe: Recipe, device: torch.device, cache: Path) -> None:
         self.network = network
         self.recipe = recipe
         self.device = device
+        self.cache = cache
         self.backbone = network.backbone
 
     # Made when the first photo needs them: preparing the stages takes a second, which a run whose rows are all kept
     # already does not spend.
     @cached_property
     def frozen(self) -> FastStages | None:
-        stages = list(self.network.stages)[: self.recipe.frozen_stages]
-        return fast_frozen(stages, self.device) if stages else None
+        return self._prepared(0, self.recipe.frozen_stages)
 
     @cached_property
     def rest(self) -> FastStages | None:
-        stages = list(self.network.stages)[self.recipe.frozen_stages :]
-        return fast_frozen(stages, self.device) if self.recipe.features and stages else None
+        return self._prepared(self.recipe.frozen_stages, len(self.network.stages)) if self.recipe.features else None
+
+    def _prepared(self, first: int, last: int) -> FastStages | None:
+        stages = list(self.network.stages)[first:last]
+        if not stages:
+            return None
+        return fast_frozen(stages, self.device, exact_stages=read_mix(self._mix(first, last)))
+
+    def _mix(self, first: int, last: int) -> Path:
+        """Where it stands which of these stages compute in 16 bits: decided once, or the rows would not match."""
+        return self.cache / f"{self._key(f'mix-{first}-{last}', 0)}.json"
+
+    def remember_mix(self) -> None:
+        boundary, stages = self.recipe.frozen_stages, len(self.network.stages)
+        for made, path in ((self.frozen, self._mix(0, boundary)), (self.rest, self._mix(boundary, stages))):
+            if made is not None and made.decided is not None and not path.exists():
+                write_atomically(path, json.dumps({"exact_stages": made.decided}).encode())
 
     def wanted(self, view: int) -> list[What]:
         """What is kept of this view."""
@@ -179,6 +196,7 @@ class _Maker:
                 made["activations"] = x.float().cpu().numpy()
             if self.recipe.features:
                 made["features"] = (self.rest(x) if self.rest else x).float().cpu().numpy()
+        self.remember_mix()
         return made
 
     def _key(self, what: str, view: int) -> str:
@@ -190,6 +208,13 @@ class _Maker:
             f"1 {self.backbone.name} {recipe.weights_sha256} {what} {boundary} {augment} {view} {self.device.type}"
         )
         return f"{self.backbone.name}-{what}-{hashlib.sha256(depends.encode()).hexdigest()[:12]}"
+
+
+def read_mix(path: Path) -> int | None:
+    try:
+        return int(json.loads(path.read_text("utf-8"))["exact_stages"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def normalised(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:

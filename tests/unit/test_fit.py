@@ -3,11 +3,13 @@
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from core.config import TrainConfig
+from core.data.pixels import centre, square
 from core.data.report import Split
 from core.data.scan import scan
 from core.data.split import split
@@ -15,11 +17,12 @@ from core.errors import ConfigError, CoreError
 from core.events import Ended, EpochEnded, Event, Notice, PhaseStarted, WeightsReady
 from core.inference.predictor import Predictor
 from core.models import registry
-from core.models.build import build
+from core.models.build import build, restore
 from core.models.weights import find
 from core.runs import store
 from core.runs.store import EventWriter, RunDirectory, read_events
 from core.training.fit import Folders, fit
+from core.training.kept import normalised
 from core.training.score import Score
 from tests.photos import make_folder
 
@@ -177,3 +180,19 @@ def test_a_device_that_is_not_there_is_named(tmp_path, divided, cache):
     run = new_run(tmp_path, TrainConfig(device="cuda:77"), divided)
     with pytest.raises(ConfigError, match="cuda:77"):
         train(run, cache)
+
+
+def test_the_quick_predictor_gives_the_probabilities_of_the_plain_network(divided, whole):
+    predictor = Predictor.load(whole)
+    plain = restore(TUNE.backbone, len(divided.classes), weights(whole)).eval()
+    paths = [Path(divided.root) / sample.path for sample in divided.test]
+    preprocessing = predictor.card.preprocessing
+    pixels = [
+        centre(square(path, preprocessing.resize, preprocessing.interpolation), preprocessing.crop) for path in paths
+    ]
+    with torch.inference_mode():
+        x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+        expected = plain(normalised(x, preprocessing)).softmax(dim=1)
+    for answer, row in zip(predictor.predict(paths), expected, strict=True):
+        said = dict(answer.top)
+        assert [said[name] for name in divided.classes] == pytest.approx(row.tolist(), abs=1e-4)
