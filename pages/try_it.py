@@ -22,7 +22,9 @@ def main() -> None:
         panels.waiting_for("train", say("results.not_ready"))
         return
     upload = state.upload("try")
-    uploader("try_upload", upload=upload, mode="photos")
+    arrived = uploader("try_upload", upload=upload, mode="photos")
+    if arrived is not None and arrived.problem:
+        st.warning(arrived.problem, icon=":material/warning:")
     answers.show(run, upload)
     if intake.arrived(upload) and st.button(say("try.clear"), key="clear", icon=":material/clear_all:"):
         intake.discard(upload)

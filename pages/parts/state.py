@@ -18,6 +18,7 @@ from core.workspace import Workspace, default_root
 
 DATASET = "set"  # query key of the data set's id
 RUN = "run"  # query key of the run's id
+UPLOAD: dict[intake.Purpose, str] = {"dataset": "upload", "try": "tried"}  # query keys of photos on their way in
 ASSETS = Path(__file__).parent.parent.parent / "assets"
 
 
@@ -134,19 +135,27 @@ def results_of(run: RunDirectory) -> Results | None:
 
 
 def upload(purpose: intake.Purpose) -> Upload:
-    """The place this session's photos arrive in; its id outlives a reload only as long as the session."""
+    """The place this tab's photos arrive in; its id is in the address, so that a reload goes on where it was."""
     key = f"upload_{purpose}"
-    identifier = st.session_state.get(key)
-    if identifier:
-        try:
-            return intake.open_upload(workspace(), identifier)
-        except CoreError:
-            pass
-    begun = intake.begin(workspace(), purpose=purpose)
-    st.session_state[key] = begun.id
-    return begun
+    identifier = st.query_params.get(UPLOAD[purpose]) or st.session_state.get(key)
+    known = _known_upload(identifier, purpose) if identifier else None
+    if known is None:
+        known = intake.begin(workspace(), purpose=purpose)
+    st.session_state[key] = known.id
+    if st.query_params.get(UPLOAD[purpose]) != known.id:
+        st.query_params[UPLOAD[purpose]] = known.id
+    return known
+
+
+def _known_upload(identifier: str, purpose: intake.Purpose) -> Upload | None:
+    try:
+        found = intake.open_upload(workspace(), identifier)
+    except CoreError:
+        return None
+    return found if found.purpose == purpose else None
 
 
 def forget_upload(purpose: intake.Purpose) -> None:
     """The photos have become something else, or are done with: the next upload begins anew."""
     st.session_state.pop(f"upload_{purpose}", None)
+    st.query_params.pop(UPLOAD[purpose], None)
