@@ -1,4 +1,4 @@
-"""How fast and how lean a scan is: ``python benchmarks/scan.py --photos 10000`` (or ``--folder`` with photos of yours).
+"""How fast and how lean a scan is: ``python -m benchmarks.scan --photos 10000`` (or ``--folder`` with photos of yours).
 
 Without a folder it draws 10,000 different JPEGs of 500 × 375 pixels and 60 to 100 KB, as photos of that size have, in
 10 classes. They are read once before the clock starts, so that the disk isn't what is measured. Each repetition is a
@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 from PIL import __version__ as pillow_version
+
+from benchmarks.results import write
 
 PROJECT = Path(__file__).parent.parent
 WIDTH, HEIGHT = 500, 375
@@ -71,6 +73,7 @@ def main() -> None:
     }
     print(f"{result['photos_per_second']} photos/s, {result['resident_megabytes_peak']} MB at most", file=sys.stderr)
     print(json.dumps(result))
+    write("scan", result)
 
 
 def one_scan(folder: Path) -> list[float]:

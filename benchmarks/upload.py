@@ -19,6 +19,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from benchmarks.results import write
 from tests.browser.serving import CHROMIUM_FLAGS, STAGE, Server, find_chromium, settled
 
 
@@ -33,24 +34,23 @@ def main() -> None:
             runs.append(measure(photos, Path(folder) / f"workspace-{number}"))
             print(json.dumps(runs[-1]), flush=True)
     seconds = [run["seconds"] for run in runs]
-    print(
-        json.dumps(
-            {
-                "command": f"python -m benchmarks.upload --files {options.files} --kilobytes {options.kilobytes}"
-                f"{' --zip' if options.zip else ''} --repeat {options.repeat}",
-                "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-                "files": options.files,
-                "megabytes": runs[0]["megabytes"],
-                "runs": len(runs),
-                "median_seconds": statistics.median(seconds),
-                "spread_seconds": [min(seconds), max(seconds)],
-                "median_ready_seconds": statistics.median(run["ready_seconds"] for run in runs),
-                "rss_when_ready_megabytes": max(run["rss_when_ready"] for run in runs),
-                "received": [run["received"] for run in runs],
-                "largest_growth_megabytes": round(max(run["rss_peak"] - run["rss_before"] for run in runs), 1),
-            }
-        )
-    )
+    result = {
+        "command": f"python -m benchmarks.upload --files {options.files} --kilobytes {options.kilobytes}"
+        f"{' --zip' if options.zip else ''} --repeat {options.repeat}",
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "files": options.files,
+        "megabytes": runs[0]["megabytes"],
+        "runs": len(runs),
+        "median_seconds": statistics.median(seconds),
+        "spread_seconds": [min(seconds), max(seconds)],
+        "median_ready_seconds": statistics.median(run["ready_seconds"] for run in runs),
+        "rss_when_ready_megabytes": max(run["rss_when_ready"] for run in runs),
+        "received": [run["received"] for run in runs],
+        "largest_growth_megabytes": round(max(run["rss_peak"] - run["rss_before"] for run in runs), 1),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    print(json.dumps(result))
+    write("upload", result)
 
 
 def make_photos(folder: Path, files: int, size: int) -> Path:

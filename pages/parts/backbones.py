@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import runs
-from core.errors import CoreError
+from core.errors import CoreError, ModelError
 from core.models import registry, speed, weights
 from core.models.registry import Backbone
 from core.processes import start_module
@@ -41,9 +41,12 @@ def _choose(name: str) -> None:
 def weights_ready(backbone: Backbone) -> bool:
     """Whether its weights are at hand; where they aren't, offer to fetch or import them."""
     folder = state.workspace().weights
-    if weights.find(backbone, folder) is not None:
+    found, damaged = weights.search(backbone, folder)
+    if found is not None:
         return True
-    others = ", ".join(one.title for one in registry.backbones() if weights.find(one, folder) is not None)
+    if damaged:
+        panels.error_box(ModelError("models.damaged", title=backbone.title, file=str(damaged[0])))
+    others = ", ".join(one.title for one in registry.backbones() if _at_hand(one, folder))
     st.warning(say("model.missing", name=backbone.title, others=others), icon=":material/cloud_download:")
     label = say("model.fetch", megabytes=f"{backbone.megabytes:.0f}")
     if st.button(label, key="fetch_weights", icon=":material/download:"):
@@ -51,6 +54,10 @@ def weights_ready(backbone: Backbone) -> bool:
     with st.expander(say("model.import_title"), icon=":material/upload_file:"):
         _import(backbone, folder)
     return False
+
+
+def _at_hand(backbone: Backbone, folder: Path) -> bool:
+    return weights.search(backbone, folder)[0] is not None
 
 
 def _fetch(backbone: Backbone, folder: Path) -> None:
@@ -96,7 +103,7 @@ def cards() -> None:
     folder = state.workspace().weights
     now = chosen()
     featured = [registry.backbone(name) for name in registry.FEATURED]
-    at_hand = [one for one in featured if weights.find(one, folder) is not None]
+    at_hand = [one for one in featured if _at_hand(one, folder)]
     _grid(at_hand, now, folder)
     with st.expander(say("model.other"), icon=":material/more_horiz:", expanded=now not in at_hand):
         _grid([one for one in featured if one not in at_hand], now, folder)
@@ -129,9 +136,7 @@ def _card(one: Backbone, now: Backbone, folder: Path) -> None:
         say("model.size", parameters=f"{one.parameters / 1e6:.1f}", megabytes=f"{one.megabytes:.0f}"),
         accuracy,
         say("model.speed", speed=f"{known.photos_per_second:.0f}") if known else _unmeasured(),
-        say("model.at_hand")
-        if weights.find(one, folder) is not None
-        else say("model.to_fetch", megabytes=f"{one.megabytes:.0f}"),
+        say("model.at_hand") if _at_hand(one, folder) else say("model.to_fetch", megabytes=f"{one.megabytes:.0f}"),
     ]
     st.markdown("\n".join(f"- {line}" for line in lines), help=one.imagenet_source)
     if one.name == now.name:
