@@ -82,18 +82,6 @@ def violations(page: Any) -> list[str]:
     return lines
 
 
-def wait_for_pictures(page: Any, charts: int) -> None:
-    """So many charts are drawn, every picture is there, and nothing is faded because it is about to change."""
-    walking.settled(page, walking.SECONDS * 1000)
-    page.wait_for_function(
-        """(charts) => document.querySelectorAll(".graft-plot-node .main-svg[role=img]").length === charts
-          && [...document.images].every((image) => image.complete)
-          && !document.querySelector("[data-stale='true']")""",
-        arg=charts,
-        timeout=walking.SECONDS * 1000,
-    )
-
-
 def without_text(page: Any) -> list[str]:
     """Pictures and charts that say nothing to who can't see them. An empty alt is a decoration's."""
     return page.evaluate(
@@ -107,7 +95,7 @@ def without_text(page: Any) -> list[str]:
 
 
 def assert_open_to_all(page: Any, charts: int = 0) -> None:
-    wait_for_pictures(page, charts)
+    walking.wait_for_pictures(page, charts)
     assert violations(page) == []
     assert without_text(page) == []
     assert page.outside_requests == []
@@ -183,7 +171,7 @@ def try_a_photo(page: Any, photos: Dataset) -> None:
 
 def test_each_photo_of_the_report_is_named_by_its_class_and_file(page: Any, filled: Filled) -> None:
     visit(page, filled.server, filled.address("photos"))
-    wait_for_pictures(page, CHARTS["photos"])
+    walking.wait_for_pictures(page, CHARTS["photos"])
     shown = [image.get_attribute("alt") for image in page.get_by_test_id("stImage").locator("img").all()]
     files = {path.relative_to(filled.photos.root).as_posix() for path in filled.photos.root.rglob("*.jpg")}
     assert len(shown) >= 4

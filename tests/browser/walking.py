@@ -163,3 +163,15 @@ def assert_shows_the_whole_curve(page: Any, run: RunDirectory) -> None:
     losses = [[epoch.train_loss for epoch in told], [epoch.val_loss for epoch in told]]
     expected = [[round(loss, 5) for loss in line] for line in losses]  # as precise as the figures are sent
     wait_on_page(page, lambda: lines_drawn(page)[:2] == expected, "the page shows another curve", 30)
+
+
+def wait_for_pictures(page: Any, charts: int) -> None:
+    """So many charts are drawn, every picture is there, and nothing is faded because it is about to change."""
+    settled(page, SECONDS * 1000)
+    page.wait_for_function(
+        """(charts) => document.querySelectorAll(".graft-plot-node .main-svg[role=img]").length === charts
+          && [...document.images].every((image) => image.complete)
+          && !document.querySelector("[data-stale='true']")""",
+        arg=charts,
+        timeout=SECONDS * 1000,
+    )

@@ -1,0 +1,74 @@
+"""A picture of each page, light and dark, wide and narrow, into the folder that ``GRAFT_SCREENSHOTS`` names.
+
+The pictures of the README come from here: the demo photos and a Balanced run on them.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.data import datasets
+from core.data.split import split
+from core.models import registry
+from core.recipes import Facts, recipe
+from tests.browser import walking
+from tests.browser.serving import Server
+from tests.browser.walking import visit
+
+FOLDER = os.environ.get("GRAFT_SCREENSHOTS")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(not FOLDER, reason="GRAFT_SCREENSHOTS names no folder for the pictures"),
+]
+WIDTHS = (1440, 420)
+SCHEMES = ("light", "dark")
+STEPS = ("start", "photos", "model", "train", "results", "try_it")
+CHARTS = {"photos": 1, "train": 2, "results": 1, "try_it": 2}
+
+
+@pytest.fixture(scope="module")
+def places(start_server: Callable[..., Server]) -> tuple[Server, str, list[Path]]:
+    """A server with the demo photos and a finished Balanced run on them; its address's query; photos to try."""
+    server = start_server()
+    photos = walking.demo_photos(server)
+    report = datasets.watch(photos).report
+    assert report is not None
+    divided = split(report)
+    backbone = registry.backbone("efficientnet_lite0")
+    facts = Facts(len(divided.train), len(divided.classes), len(backbone.stages), gpu=False)
+    run = walking.submit_on(server, photos, recipe("balanced", facts).config)
+    state = walking.wait_for_run(run, lambda state: not state.open, seconds=900)
+    assert state.status == "finished"
+    tried = [photos.root / sample.path for sample in divided.test[:: max(1, len(divided.test) // 2)]][:2]
+    return server, f"set={photos.id}&run={run.id}", tried
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_page_is_pictured(open_page: Callable[..., Any], places: Any, width: int, scheme: str) -> None:
+    server, query, tried = places
+    folder = Path(str(FOLDER))
+    folder.mkdir(parents=True, exist_ok=True)
+    page = open_page(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+    for step in STEPS:
+        visit(page, server, f"{step}?{query}")
+        if step == "try_it":
+            page.locator(".pick-files").set_input_files([str(path) for path in tried])
+        walking.wait_for_pictures(page, CHARTS.get(step, 0))
+        # Only what scrolls inside the page's main part would be cut off: make the window as high as that.
+        height = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
+        page.set_viewport_size({"width": width, "height": max(900, height)})
+        walking.wait_for_pictures(page, CHARTS.get(step, 0))
+        page.screenshot(path=str(folder / f"{step}-{scheme}-{width}.png"))
+        page.set_viewport_size({"width": width, "height": 900})
+        wide = page.evaluate(
+            """() => {
+              const main = document.querySelector("[data-testid=stMain]")
+              return main.scrollWidth - main.clientWidth
+            }"""
+        )
+        assert wide <= 0, f"{step} is {wide} pixels wider than a screen of {width}"
