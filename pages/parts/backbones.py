@@ -104,6 +104,7 @@ def cards() -> None:
     now = chosen()
     featured = [registry.backbone(name) for name in registry.FEATURED]
     at_hand = [one for one in featured if _at_hand(one, folder)]
+    missing = _measure_missing([one.name for one in at_hand])
     _grid(at_hand, now, folder)
     with st.expander(say("model.other"), icon=":material/more_horiz:", expanded=now not in at_hand):
         _grid([one for one in featured if one not in at_hand], now, folder)
@@ -115,7 +116,8 @@ def cards() -> None:
         if picked != now.name:
             _choose(picked)
             st.rerun()
-    measure_missing([one.name for one in at_hand])
+    if _measuring().goes_on:
+        _wait_for_measuring(len(missing))
 
 
 def _grid(shown: list[Backbone], now: Backbone, folder: Path) -> None:
@@ -176,21 +178,23 @@ def stop_measuring() -> None:
         now.tried = frozenset()
 
 
-def measure_missing(names: list[str]) -> None:
-    """Measure in a process of its own what wasn't measured yet; never beside a run, whose speed it would share."""
+def _measure_missing(names: list[str]) -> list[str]:
+    """Measure in a process of its own what wasn't measured yet; never beside a run, whose speed it would share.
+
+    Returns the names that aren't measured yet.
+    """
     folder = state.workspace().speeds
     missing = [name for name in names if speed.load(folder, name) is None]
     latest = runs.list_runs(state.workspace().runs)[:3]
     if not missing or any(state.state_of(run).open for run, _ in latest):
-        return
+        return missing
     now = _measuring()
     if not now.goes_on and not now.tried.issuperset(missing):
         folder.mkdir(parents=True, exist_ok=True)
         arguments = [*missing, "--into", str(folder)]
         now.process = start_module("core.models.speed", arguments, folder / "measuring.log")
         now.tried = frozenset(missing)
-    if now.goes_on:
-        _wait_for_measuring(len(missing))
+    return missing
 
 
 @st.fragment(run_every=2.0)

@@ -17,11 +17,12 @@ from pages.parts import state
 # Everything that Markdown, Streamlit's colour and icon directives or LaTeX could read as markup. A class called
 # "![](//elsewhere)" must be shown, not fetched.
 MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$:~^&])")
+SPACES = re.compile(r"[^\S\u00a0]+")  # a number stays beside its unit
 
 
 def plain(text: str) -> str:
     """A user's text as Markdown that shows exactly that text on one line."""
-    return MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return MARKUP.sub(r"\\\1", SPACES.sub(" ", text).strip())
 
 
 def shown(key: str, /, **values: object) -> str:

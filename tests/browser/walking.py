@@ -29,6 +29,7 @@ def visit(page: Any, server: Server, place: str = "") -> None:
     page.goto(f"{server.url}/{place}")
     page.get_by_role("heading", level=1).wait_for(timeout=SECONDS * 1000)
     settled(page, SECONDS * 1000)
+    assert page.get_by_role("dialog").count() == 0, "Streamlit doesn't know this address"
 
 
 def button(page: Any, key: str) -> Any:
