@@ -117,5 +117,5 @@ def _read(name: str, text: str, like: object) -> object:
         if isinstance(like, float):
             return float(text)
     except ValueError:
-        raise ConfigError("config.number", name=name, value=text) from None
+        raise ConfigError("config.number", name=name, value=text, example=like) from None
     return text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core import recipes
-from core.config import TrainConfig, read_freeze_depth
+from core.config import TrainConfig
 from core.data.archive import open_source
 from core.data.image import PHOTO_SUFFIXES, UnusablePhoto
 from core.data.report import DatasetReport, LeftOut, Sample, Split
@@ -18,6 +18,7 @@ from core.data.split import split
 from core.errors import ConfigError, DataError, RunError
 from core.events import Ended, EpochEnded, Failed, Progress, WeightsReady
 from core.models import registry
+from core.models.freeze import resolve_depth
 from core.runs import RunDirectory, state, store
 from core.words import say
 from core.workspace import default_root
@@ -39,20 +40,41 @@ def scan_job(options: argparse.Namespace) -> Iterator[Json]:
 
 
 def train_job(options: argparse.Namespace) -> Iterator[Json]:
-    if options.out.exists() and any(options.out.iterdir()):
-        raise RunError("runs.not_empty", folder=str(options.out))
+    """Train; in a folder that holds the same run unfinished, go on from its last checkpoint."""
+    backbone = registry.backbone(options.backbone)  # typing mistakes are told before a long scan
+    resolve_depth(_settings(options, TrainConfig()).freeze_depth, len(backbone.stages))
     with opened(options.source) as (report, _), opened(options.test) as (test, _):
         divided = split(report, seed=options.seed, test=test if options.test else None)
-        config = _config(options, divided)
-        options.out.mkdir(parents=True, exist_ok=True)
+        config = _config(options, divided, len(backbone.stages))
         dataset = {
             "name": options.source.name,
             "fingerprint": report.fingerprint,
             "photos": len(report.photos),
             "skipped": len(report.left_out),
         }
-        run = store.fill(options.out.absolute(), config, divided, title=options.source.name, dataset=dataset)
-        yield _train(run, report)
+        out = options.out.absolute()
+        run = unfinished(out, config, report.fingerprint)
+        if run is None:
+            out.mkdir(parents=True, exist_ok=True)
+            run = store.fill(out, config, divided, title=options.source.name, dataset=dataset)
+        yield _train(run)
+
+
+def unfinished(folder: Path, config: TrainConfig, fingerprint: str) -> RunDirectory | None:
+    """The run in ``folder`` that was not ended and has these photos and settings; None where the folder is empty.
+
+    Raises:
+        RunError: something else is there.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    run = RunDirectory(folder)
+    if (folder / "config.json").is_file():
+        info, known = run.info(), state.fold(store.read_events(run)[0])
+        if info.config == config and info.fingerprint == fingerprint and known.status != "finished":
+            run.stop_flag.unlink(missing_ok=True)
+            return run
+    raise RunError("runs.not_empty", folder=str(folder))
 
 
 def evaluate_job(options: argparse.Namespace) -> Iterator[Json]:
@@ -118,20 +140,18 @@ def opened(source: Path | None) -> Generator[tuple[DatasetReport, tuple[LeftOut,
         yield merged, left_out
 
 
-def _config(options: argparse.Namespace, divided: Split) -> TrainConfig:
+def _config(options: argparse.Namespace, divided: Split, stages: int) -> TrainConfig:
     import torch
 
-    backbone = registry.backbone(options.backbone)
-    facts = recipes.Facts(
-        photos=len(divided.train),
-        classes=len(divided.classes),
-        stages=len(backbone.stages),
-        gpu=torch.cuda.is_available(),
-    )
+    facts = recipes.Facts(len(divided.train), len(divided.classes), stages, torch.cuda.is_available())
     config = recipes.recipe(options.preset, facts, backbone=options.backbone, seed=options.seed).config
+    return _settings(options, config)
+
+
+def _settings(options: argparse.Namespace, config: TrainConfig) -> TrainConfig:
+    """What was typed wins over the preset."""
     settings = dict(_pair(text) for text in options.set)
     if options.freeze_depth is not None:
-        read_freeze_depth(options.freeze_depth)
         settings.setdefault("freeze_depth", options.freeze_depth)
     return config.with_settings(settings)
 
@@ -143,7 +163,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _train(run: RunDirectory, report: DatasetReport) -> Json:
+def _train(run: RunDirectory) -> Json:
     from core.runs.worker import follow
 
     for event in follow(run):
@@ -152,10 +172,10 @@ def _train(run: RunDirectory, report: DatasetReport) -> Json:
     folded = state.fold(store.read_events(run)[0])
     if folded.failed is not None:
         raise _as_error(folded.failed)
-    return summary(run, folded, report)
+    return summary(run, folded)
 
 
-def summary(run: RunDirectory, folded: state.RunState, report: DatasetReport | None = None) -> Json:
+def summary(run: RunDirectory, folded: state.RunState) -> Json:
     """What a finished run comes to, in one flat object."""
     info = run.info()
     weights, started, ended = folded.weights, folded.started, folded.ended

@@ -1,0 +1,123 @@
+"""The terminal's commands, run as a program would run them: JSON on stdout, words on stderr, an exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.photos import make_folder
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+def core(*arguments: object) -> tuple[int, list[dict], str]:
+    command = [sys.executable, "-m", "core", *map(str, arguments)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=240)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    root = make_folder(tmp_path_factory.mktemp("photos"), per_class=8)
+    (root / "circle" / "broken.jpg").write_text("not a picture")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, photos) -> tuple[Path, dict]:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    status, answers, _ = core("train", photos, "--out", out, "--seed", 3, "--set", "head_epochs=5")
+    assert status == 0
+    return out, answers[-1]
+
+
+def test_scan_counts_classes_and_names_what_was_left_out(photos):
+    status, [answer], words = core("scan", photos)
+    assert status == 0
+    assert answer["classes"] == {"circle": 8, "square": 8, "stripes": 8}
+    assert [row["path"] for row in answer["left_out"]] == ["circle/broken.jpg"]
+    assert "files looked at" in words
+
+
+def test_train_tells_what_it_did_in_one_object(trained):
+    _, answer = trained
+    assert (answer["backbone"], answer["freeze_depth"], answer["seed"]) == ("efficientnet_lite0", 8, 3)
+    assert (answer["images"], answer["skipped"], answer["epochs"]) == (24, 1, 5)
+    assert answer["weights"]["source"] == "package"
+    assert answer["weights"]["sha256"].startswith("57934424")
+    assert 0 <= answer["best_val_accuracy"] <= 1
+    assert answer["test_accuracy"] == answer["test_correct"] / answer["test_total"]
+    assert answer["seconds"] == pytest.approx(sum(answer["seconds_by_phase"].values()))
+
+
+def test_predict_gives_one_object_a_photo_and_an_error_for_what_is_none(trained, photos):
+    out, _ = trained
+    status, answers, _ = core("predict", out, photos / "square", photos / "circle" / "broken.jpg")
+    assert status == 0
+    assert len(answers) == 9
+    assert all(answer["label"] == answer["top"][0]["label"] for answer in answers[:8])
+    assert sum(row["confidence"] for row in answers[0]["top"]) == pytest.approx(1, abs=1e-5)
+    assert answers[8]["label"] is None
+    assert "broken.jpg" in answers[8]["path"]
+
+
+def test_evaluate_scores_another_folder(trained, tmp_path):
+    out, _ = trained
+    make_folder(tmp_path / "more", per_class=4, seed=9)
+    make_folder(tmp_path / "more", per_class=2, classes=("unheard",))
+    status, [answer], _ = core("evaluate", out, tmp_path / "more")
+    assert (status, answer["total"], answer["unknown_classes"]) == (0, 12, ["unheard"])
+    assert sum(map(sum, answer["confusion"])) == 12
+
+
+def test_a_second_folder_is_the_test_part_and_all_of_the_first_is_learnt_from(photos, tmp_path):
+    make_folder(tmp_path / "second", per_class=3, seed=5)
+    status, answers, _ = core(
+        "train", photos, "--test", tmp_path / "second", "--out", tmp_path / "run", "--set", "head_epochs=2"
+    )
+    assert (status, answers[-1]["test_total"]) == (0, 9)
+    split = json.loads((tmp_path / "run" / "split.json").read_text("utf-8"))
+    assert len(split["train"]) + len(split["val"]) == 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("scan", "nowhere/at/all"), "nowhere/at/all"),
+        (("predict", "{run}", "nowhere.jpg"), "nowhere.jpg"),
+        (("train", "{photos}", "--out", "{run}", "--set", "epochs=many"), "many"),
+        (("train", "{photos}", "--out", "{run}", "--set", "speed=9"), "speed"),
+        (("train", "{photos}", "--out", "{run}", "--set", "epochs"), "epochs"),
+        (("train", "{photos}", "--out", "{run}", "--backbone", "resnet81"), "resnet81"),
+        (("train", "{photos}", "--out", "{run}", "--freeze-depth", "99"), "99"),
+        (("train", "{photos}", "--out", "{run}"), "{run}"),
+    ],
+)
+def test_a_mistake_of_the_users_is_named_with_the_next_step_and_status_2(trained, photos, arguments, named):
+    places = {"run": trained[0], "photos": photos}
+    status, answers, words = core(*(str(part).format(**places) for part in arguments))
+    assert status == 2
+    assert named.format(**places) in answers[-1]["error"]
+    assert answers[-1]["hint"] in words
+    assert "Traceback" not in words
+
+
+def test_an_unfinished_run_in_the_same_folder_goes_on(photos, tmp_path):
+    out = tmp_path / "run"
+    whole = core("train", photos, "--out", out, "--set", "head_epochs=3")[1][-1]
+    lines = (out / "events.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (out / "events.jsonl").write_text("".join(line for line in lines if '"kind": "Ended"' not in line), "utf-8")
+    status, answers, _ = core("train", photos, "--out", out, "--set", "head_epochs=3")
+    assert status == 0
+    assert answers[-1]["test_accuracy"] == whole["test_accuracy"]
+
+
+def test_backbones_lists_every_family_and_where_weights_are():
+    status, [answer], _ = core("backbones")
+    rows = {row["name"]: row for row in answer["backbones"]}
+    assert status == 0
+    assert rows["efficientnet_lite0"]["at_hand"]
+    assert {"vgg16", "swin_t", "vit_b_16", "convnext_tiny", "densenet121", "regnet_y_400mf"} <= set(rows)
+    assert not rows["vgg16"]["at_hand"]
