@@ -43,7 +43,7 @@ def hashed(path: Path) -> str:
 
 
 def _read(memory: Path) -> dict[str, str]:
-    with suppress(OSError, ValueError, KeyError, AttributeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         data = json.loads(memory.read_text("utf-8"))
         return {str(key): str(value) for key, value in data["sha256"].items()}
     return {}
