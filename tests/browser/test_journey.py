@@ -41,7 +41,7 @@ def test_the_demo_leads_from_start_to_a_model_to_take_along(page: Any, graft_ser
     answer = page.locator("[class*='st-key-answer_']")
     answer.get_by_role("heading").wait_for(timeout=walking.SECONDS * 1000)
     shown = answer.get_by_role("heading").inner_text().strip()
-    sure = int(re.search(r"(\d+) % sure", answer.inner_text())[1])
+    sure = int(re.search(r"(\d+)\s%\ssure", answer.inner_text())[1])
     told = predict_with_the_download(page, tmp_path, photo)
     assert told["label"] == shown
     assert round(100 * told["confidence"]) == sure
