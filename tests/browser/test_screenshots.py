@@ -4,6 +4,8 @@ The pictures of the README come from here: the demo photos and a Balanced run on
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from core.data.split import split
 from core.models import registry
 from core.recipes import Facts, recipe
 from tests.browser import walking
-from tests.browser.serving import Server
+from tests.browser.serving import ROOT, Server
 from tests.browser.walking import visit
 
 FOLDER = os.environ.get("GRAFT_SCREENSHOTS")
@@ -34,6 +36,7 @@ CHARTS = {"photos": 1, "train": 2, "results": 1, "try_it": 2}
 def places(start_server: Callable[..., Server]) -> tuple[Server, str, list[Path]]:
     """A server with the demo photos and a finished Balanced run on them; its address's query; photos to try."""
     server = start_server()
+    measure_speeds(server)
     photos = walking.demo_photos(server)
     report = datasets.watch(photos).report
     assert report is not None
@@ -45,6 +48,13 @@ def places(start_server: Callable[..., Server]) -> tuple[Server, str, list[Path]
     assert state.status == "finished"
     tried = [photos.root / sample.path for sample in divided.test[:: max(1, len(divided.test) // 2)]][:2]
     return server, f"set={photos.id}&run={run.id}", tried
+
+
+def measure_speeds(server: Server) -> None:
+    """Before the pictures are taken, so that the cards are complete."""
+    names = [name for name in registry.FEATURED if name.startswith("efficientnet_lite")]
+    command = [sys.executable, "-m", "core.models.speed", *names, "--into", str(walking.owner(server).speeds)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -59,10 +69,7 @@ def test_every_page_is_pictured(open_page: Callable[..., Any], places: Any, widt
         if step == "try_it":
             page.locator(".pick-files").set_input_files([str(path) for path in tried])
         walking.wait_for_pictures(page, CHARTS.get(step, 0))
-        # Only what scrolls inside the page's main part would be cut off: make the window as high as that.
-        height = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
-        page.set_viewport_size({"width": width, "height": max(900, height)})
-        walking.wait_for_pictures(page, CHARTS.get(step, 0))
+        show_all(page, width)
         page.screenshot(path=str(folder / f"{step}-{scheme}-{width}.png"))
         page.set_viewport_size({"width": width, "height": 900})
         wide = page.evaluate(
@@ -72,3 +79,13 @@ def test_every_page_is_pictured(open_page: Callable[..., Any], places: Any, widt
             }"""
         )
         assert wide <= 0, f"{step} is {wide} pixels wider than a screen of {width}"
+
+
+def show_all(page: Any, width: int) -> None:
+    """What scrolls inside the page's main part would be cut off: make the window as high as that, until it stays so."""
+    height, before = 900, 0
+    while height != before:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(500)  # drawings follow the width and settle on a height of their own
+        before = height
+        height = max(900, page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight"))
