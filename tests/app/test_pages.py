@@ -151,7 +151,7 @@ def test_a_mistake_is_told_with_what_to_do_about_it(
     page = visit("model", set=photos.id)
     page.button(key="start_training").click().run()
     (box,) = page.error
-    assert r"The folder \*here\* is not empty" in box.value
+    assert r"\*here\* is there already" in box.value
     assert panels.shown("runs.not_empty.hint") in box.value
 
 
