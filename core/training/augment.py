@@ -11,7 +11,6 @@ import random
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transform
 
 SMALLEST_AREA = 0.5
 ASPECT = (3 / 4, 4 / 3)
@@ -37,8 +36,13 @@ def kept_view(squares: Tensor, crop: int, kind: str, hashes: list[str], view: in
     if view == 0 or kind == "none":
         return centre(squares, crop)
     if kind == "flip":
-        return transform.horizontal_flip(centre(squares, crop))
+        return mirrored(centre(squares, crop))
     return augmented(squares, crop, kind, [random.Random(f"{key} {view}") for key in hashes])
+
+
+def mirrored(pixels: Tensor) -> Tensor:
+    """Left and right exchanged: (…, h, w)."""
+    return pixels.flip(-1)
 
 
 def distinct_views(kind: str, views: int) -> int:
@@ -48,15 +52,18 @@ def distinct_views(kind: str, views: int) -> int:
 
 def _flip(photo: Tensor, crop: int, draw: random.Random) -> Tensor:
     middle = centre(photo, crop)
-    return transform.horizontal_flip(middle) if draw.random() < 0.5 else middle
+    return mirrored(middle) if draw.random() < 0.5 else middle
 
 
 def _standard(photo: Tensor, crop: int, draw: random.Random) -> Tensor:
+    # 1.5 s to import, which runs without it needn't wait for
+    from torchvision.transforms.v2 import functional as transform
+
     side = photo.shape[-1]
     top, left, height, width = _random_box(side, draw)
     cut = transform.resized_crop(photo, top, left, height, width, [crop, crop], antialias=True)
     if draw.random() < 0.5:
-        cut = transform.horizontal_flip(cut)
+        cut = mirrored(cut)
     low, high = 1 - COLOUR_SHIFT, 1 + COLOUR_SHIFT
     cut = transform.adjust_brightness(cut, draw.uniform(low, high))
     cut = transform.adjust_contrast(cut, draw.uniform(low, high))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anyio import to_thread
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -34,11 +34,17 @@ def routes() -> list[BaseRoute]:
     Quota.from_environment()
     return [
         Route(f"{PREFIX}/health", health, methods=["GET"]),
+        Route("/start", start_page, methods=["GET"]),
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_status, methods=["GET"]),
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_batch, methods=["POST"]),
         Route("/assets/plotly.min.js", plotly_library, methods=["GET"]),
         Mount("/assets", CachedFiles(directory=ASSETS, check_dir=False)),
     ]
+
+
+async def start_page(request: Request) -> Response:
+    """The first page lives at ``/``; Streamlit knows no ``/start``, but people type it."""
+    return RedirectResponse(f"/?{request.url.query}" if request.url.query else "/")
 
 
 def owner_of(request: HTTPConnection) -> str:

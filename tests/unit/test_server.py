@@ -512,3 +512,8 @@ def test_the_server_loads_no_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent.parent
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_first_page_is_found_under_its_name_as_well(client: TestClient) -> None:
+    answer = client.get("/start?run=20261121-051543-d0bbc0de", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/?run=20261121-051543-d0bbc0de")
