@@ -7,8 +7,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
 OURS = {"core", "pages", "app"}
-# Import names that differ from the package's name; starlette and uvicorn come with streamlit, whose server they are.
-PACKAGES = {"PIL": "pillow", "starlette": "streamlit", "uvicorn": "streamlit"}
+# Import names that differ from the package's name; starlette, uvicorn and anyio are the server that streamlit runs on.
+PACKAGES = {"PIL": "pillow", "starlette": "streamlit", "uvicorn": "streamlit", "anyio": "streamlit"}
 
 
 def imported() -> set[str]:
