@@ -12,8 +12,18 @@ RECENT = 4
 
 
 def main() -> None:
-    st.title(say("start.title"), anchor=False)
-    st.markdown(say("start.what"))
+    words, picture = st.columns([3, 1], vertical_alignment="center")
+    with words:
+        st.title(say("start.title"), anchor=False)
+        st.markdown(say("start.what"))
+        _actions()
+    with picture:
+        st.image(str(state.ASSETS / "sprout.svg"), width=190, alt="")  # it only decorates
+    _device()
+    _recent()
+
+
+def _actions() -> None:
     pages = st.session_state["pages"]
     with st.container(horizontal=True, key="start_actions"):
         if st.button(say("start.bring"), type="primary", icon=":material/add_photo_alternate:", key="bring"):
@@ -25,8 +35,6 @@ def main() -> None:
             state.choose_dataset(chosen.id)
             state.choose_run(None)
             st.switch_page(pages["photos"], query_params={state.DATASET: chosen.id})
-    _device()
-    _recent()
 
 
 def _device() -> None:
