@@ -25,3 +25,8 @@ def only_this_machine(monkeypatch):
         return _connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: the quick ones fail first, and Playwright's event loop stays in their thread for good."""
+    items.sort(key=lambda item: "browser" in item.path.parts)

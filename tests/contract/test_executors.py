@@ -17,6 +17,7 @@ from core.runs.executor import Executor, InlineExecutor, LocalExecutor
 from tests.photos import make_folder
 
 SECONDS = 90.0
+pytestmark = pytest.mark.slow  # real workers, killed and resumed
 QUICK = TrainConfig(head_epochs=5, freeze_depth="all", device="cpu")
 # Long enough to be caught in the middle: the last stage trains for many epochs.
 LONG = TrainConfig(head_epochs=3, freeze_depth=7, epochs=60, patience=1000, augment="none", device="cpu", batch_size=8)

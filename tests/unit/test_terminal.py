@@ -10,6 +10,7 @@ import pytest
 from tests.photos import make_folder
 
 PROJECT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.slow  # each command is a process of its own that imports torch
 
 
 def core(*arguments: object) -> tuple[int, list[dict], str]:
