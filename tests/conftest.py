@@ -28,5 +28,5 @@ def only_this_machine(monkeypatch):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: the quick ones fail first, and Playwright's event loop stays in their thread for good."""
+    """Browser tests come last: the quick ones fail first, and Playwright's event loop stays in its thread for good."""
     items.sort(key=lambda item: "browser" in item.path.parts)
