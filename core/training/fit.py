@@ -22,6 +22,7 @@ from core.inference.evaluate import evaluate
 from core.inference.predictor import ModelCard, Predictor, write_model
 from core.models import registry
 from core.models.build import Network, build
+from core.models.fetch import FetchStopped
 from core.models.freeze import freeze, resolve_depth
 from core.models.weights import WeightsFile
 from core.runs.store import RunDirectory
@@ -89,7 +90,11 @@ def fit(
         device=str(run.device), device_name=name(run.device), versions=versions(), resumed=resumed is not None
     )
     with run.timed("weights"):
-        weights = yield from obtain_weights(config, folders.weights, should_stop)
+        try:
+            weights = yield from obtain_weights(config, folders.weights, should_stop)
+        except FetchStopped:
+            yield Ended(reason="stopped", seconds=run.seconds)  # what has arrived is kept for the next start
+            return
         backbone = registry.backbone(config.backbone)
         classes = len(split.classes)
         network = build(

@@ -18,6 +18,7 @@ from core.events import Ended, EpochEnded, Event, Notice, PhaseStarted, WeightsR
 from core.inference.predictor import Predictor
 from core.models import registry
 from core.models.build import build, restore
+from core.models.fetch import FetchStopped
 from core.models.weights import find
 from core.runs import store
 from core.runs.store import EventWriter, RunDirectory, read_events
@@ -196,3 +197,14 @@ def test_the_quick_predictor_gives_the_probabilities_of_the_plain_network(divide
     for answer, row in zip(predictor.predict(paths), expected, strict=True):
         said = dict(answer.top)
         assert [said[name] for name in divided.classes] == pytest.approx(row.tolist(), abs=1e-4)
+
+
+def test_a_stop_while_weights_are_fetched_is_a_stop_and_no_failure(tmp_path, divided, cache, monkeypatch):
+    def stopped_fetch(*_):
+        raise FetchStopped("models.stopped")
+        yield
+
+    monkeypatch.setattr("core.training.fit.obtain_weights", stopped_fetch)
+    ended = train(new_run(tmp_path, HEAD, divided), cache)[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.reason, ended.best_phase) == ("stopped", None)
