@@ -61,9 +61,10 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class EpochEnded(Event):
-    """One pass over the training photos. Losses are mean cross-entropies in nats; accuracies in [0, 1].
+    """One pass over the training photos. Losses are means a photo of the run's own L(θ); accuracies in [0, 1].
 
-    Validation values are None where there is no validation photo.
+    Validation values are None where there is no validation photo. ``penalty`` is λR(θ), which the losses leave out;
+    None where the run has no regulariser.
     """
 
     phase: Phase = "head"
@@ -78,6 +79,7 @@ class EpochEnded(Event):
     photos_per_second: float = 0.0
     memory_megabytes: float = 0.0
     best: bool = False  # the best so far over all phases
+    penalty: float | None = None
 
 
 @dataclass(frozen=True)

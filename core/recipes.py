@@ -10,6 +10,8 @@ from core.config import Preset, TrainConfig
 from core.words import say
 
 PRESETS: tuple[Preset, ...] = ("fast", "balanced", "best")
+# The two set-ups that courses teach, rebuilt setting by setting, and the backbone each is made for.
+TEXTBOOK: dict[Preset, str] = {"textbook_vgg16": "vgg16_without_top", "textbook_resnet18": "resnet18"}
 FEW_PHOTOS = 20  # per class: below, deep fine-tuning mostly learns the photos by heart
 MANY_PHOTOS = 2000  # in all: above, each epoch sees enough that fewer are needed
 
@@ -47,9 +49,18 @@ class Recipe:
 
 
 def recipe(preset: Preset, facts: Facts, *, backbone: str = "efficientnet_lite0", seed: int = 0) -> Recipe:
-    """The settings a preset chooses for these facts; "custom" starts from Fast."""
-    chooser = {"balanced": _balanced, "best": _best}.get(preset, _fast)
-    settings, reasons = chooser(facts)
+    """The settings a preset chooses for these facts; "custom" starts from Fast.
+
+    A textbook set-up brings its own backbone; ``facts.stages`` is not looked at then.
+    """
+    choosers = {
+        "balanced": _balanced,
+        "best": _best,
+        "textbook_vgg16": _textbook_vgg16,
+        "textbook_resnet18": _textbook_resnet18,
+    }
+    settings, reasons = choosers.get(preset, _fast)(facts)
+    backbone = TEXTBOOK.get(preset, backbone)
     return Recipe(TrainConfig(backbone=backbone, preset=preset, seed=seed, **settings), reasons)  # type: ignore[arg-type]
 
 
@@ -91,3 +102,61 @@ def _best(facts: Facts) -> tuple[dict[str, object], tuple[Reason, ...]]:
         "patience": 8,
     }
     return settings, (*reasons, Reason("changed_copies"))
+
+
+# What both leave out: nothing is decayed, clipped, smoothed, centred or ended early.
+PLAIN: dict[str, object] = {
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
+    "label_smoothing": 0.0,
+    "center_features": False,
+    "patience": 10_000,
+}
+
+
+def _textbook_vgg16(facts: Facts) -> tuple[dict[str, object], tuple[Reason, ...]]:
+    """VGG16 without its top, frozen; Dense(1024) with ReLU and dropout; softmax; Adam as it comes (rate 0.001)."""
+    del facts
+    settings: dict[str, object] = {
+        **PLAIN,
+        "freeze_depth": "all",
+        "epochs": 0,
+        "augment": "none",
+        "head": "hidden",
+        "hidden_layers": 1,
+        "hidden_units": 1024,
+        "dropout": 0.5,
+        "optimizer": "adam",
+        "head_epochs": 20,
+        "head_batch_size": 32,
+        "head_learning_rate": 1e-3,
+    }
+    return settings, (Reason("textbook_vgg16"), Reason("textbook_kept"))
+
+
+def _textbook_resnet18(facts: Facts) -> tuple[dict[str, object], tuple[Reason, ...]]:
+    """ResNet-18 with a new last layer, 25 epochs of SGD in batches of 4, the rate a tenth after every seven.
+
+    Source: PyTorch's transfer learning tutorial, which shows both halves: all weights learning, and the last layer.
+    """
+    settings: dict[str, object] = {
+        **PLAIN,
+        "freeze_depth": "none" if facts.gpu else "all",
+        "epochs": 25 if facts.gpu else 0,
+        "augment": "standard" if facts.gpu else "none",
+        "head_first": False,
+        "optimizer": "momentum",
+        "momentum": 0.9,
+        "head_epochs": 25,
+        "head_batch_size": 4,
+        "head_learning_rate": 1e-3,
+        "head_schedule": "step",
+        "batch_size": 4,
+        "learning_rate": 1e-3,
+        "stage_decay": 1.0,
+        "head_boost": 1.0,
+        "schedule": "step",
+        "warm_up": 0.0,
+    }
+    half = Reason("textbook_finetune") if facts.gpu else Reason("textbook_fixed")
+    return settings, (Reason("textbook_resnet18"), half)

@@ -221,7 +221,7 @@ def _optimizer(config: TrainConfig, network: Network, boundary: int) -> torch.op
     boost = HEAD_BOOST if config.weights == "pretrained" else 1.0
     groups.append({"params": list(network.head.parameters()), "lr": config.learning_rate * boost})
     groups = [group for group in groups if group["params"]]
-    if config.optimizer == "sgd":
+    if config.optimizer in ("sgd", "momentum"):
         return torch.optim.SGD(groups, config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
     return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
 

@@ -100,7 +100,7 @@ def _new_head(width: int, classes: int) -> nn.Linear:
 
 
 def _optimizer(config: TrainConfig, head: nn.Linear) -> torch.optim.Optimizer:
-    if config.optimizer == "sgd":
+    if config.optimizer in ("sgd", "momentum"):
         return torch.optim.SGD(
             head.parameters(), config.head_learning_rate, momentum=0.9, weight_decay=config.weight_decay
         )

@@ -25,6 +25,10 @@ def test_settings_come_back_from_json_as_they_were():
         ({"optimizer": "magic"}, "magic"),
         ({"preset": "quick"}, "quick"),
         ({"dropout": "0.5"}, "dropout"),
+        ({"copied_stages": "most"}, "copied_stages"),
+        ({"head_first": 1}, "head_first"),
+        ({"loss": "hinge"}, "hinge"),
+        ({"regularizer": "l3"}, "l3"),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name_with_the_next_step(settings, named):
@@ -39,6 +43,18 @@ def test_typed_settings_get_their_fields_types():
         {"epochs": "12", "learning_rate": "3e-4", "optimizer": "sgd", "freeze_depth": "2"}
     )
     assert (config.epochs, config.learning_rate, config.optimizer, config.freeze_depth) == (12, 3e-4, "sgd", 2)
+
+
+def test_switches_and_stage_counts_are_read_as_typed():
+    config = TrainConfig().with_settings({"head_first": "off", "copied_stages": "3", "center_features": "True"})
+    assert (config.head_first, config.copied_stages, config.center_features) == (False, 3, True)
+    with pytest.raises(ConfigError, match="maybe"):
+        TrainConfig().with_settings({"head_first": "maybe"})
+
+
+def test_what_format_1_called_sgd_had_momentum():
+    assert TrainConfig.from_json({"format": 1, "optimizer": "sgd"}).optimizer == "momentum"
+    assert TrainConfig.from_json({"format": 2, "optimizer": "sgd"}).optimizer == "sgd"
 
 
 def test_a_typed_setting_that_is_no_number_or_no_setting_is_named():
