@@ -69,14 +69,18 @@ def keep(
     cache: Path,
     device: torch.device,
     should_stop: Callable[[], bool],
+    *,
+    maker: "Maker | None" = None,
 ) -> Iterator[Progress]:
     """Compute what isn't kept yet. Yields progress; returns ``Kept``.
+
+    ``maker`` is one of an earlier call with the same network and recipe: nothing is prepared a second time.
 
     Raises:
         Stopped: the user asked to.
         DataError: a photo can't be read any more.
     """
-    maker = _Maker(network, recipe, device, cache)
+    maker = maker or Maker(network, recipe, device, cache)
     views = recipe.views
     hashes = [sample.sha256 for sample in samples]
     rows: dict[What, list[Rows]] = {"features": [], "activations": []}
@@ -129,7 +133,7 @@ def _decoded(
         yield batch, np.stack(pixels)
 
 
-class _Maker:
+class Maker:
     """Turns decoded squares into activations and features with the pretrained body."""
 
     def __init__(self, network: Network, recipe: Recipe, device: torch.device, cache: Path) -> None:
