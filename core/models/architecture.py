@@ -9,20 +9,23 @@ from core.models.efficientnet_lite import SCALES, EfficientNetLite
 
 # Trained with side heads that Graft never builds; left to themselves they warn about how they draw their weights.
 SIDE_HEADED = ("googlenet", "inception_v3")
+# Backbones that end with the convolutions of a network whose large layers they leave out, and that network.
+WITHOUT_TOP = {"vgg16_without_top": "vgg16"}
 
 
 def original(name: str) -> nn.Module:
     """The network as published: (n, 3, h, w) → (n, 1000) logits, freshly drawn weights, side heads off.
 
     Two networks of Google's (GoogLeNet, Inception v3) want photos scaled to [-1, 1]. torchvision hides that in a
-    ``transform_input``; here the backbone's own preprocessing says so.
+    ``transform_input``; here the backbone's own preprocessing says so. Of a backbone without its top this is the
+    network with it, because that is what its weights file fits into: ``split`` leaves the top out.
     """
     if name in SCALES:
         return EfficientNetLite(name)
     from torchvision import models  # 1.6 s that the default backbone needn't wait for
 
     settings: dict[str, Any] = {"aux_logits": False, "init_weights": True} if name in SIDE_HEADED else {}
-    return models.get_model(name, weights=None, **settings)
+    return models.get_model(WITHOUT_TOP.get(name, name), weights=None, **settings)
 
 
 def empty(name: str) -> nn.Module:

@@ -85,7 +85,7 @@ class Backbone:
     name: str
     family: str
     title: str
-    parameters: int  # as published, with the head for ImageNet's 1,000 classes
+    parameters: int  # as published, with the head for ImageNet's 1,000 classes, unless it goes without its top
     megabytes: float  # of the weights file, 10⁶ bytes
     imagenet_top1: float | None  # percent
     imagenet_source: str

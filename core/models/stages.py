@@ -58,8 +58,18 @@ def _vgg(model: Any) -> Parts:
 
 def _plain_convolutions(model: Any, groups: list[list[nn.Module]]) -> Parts:
     """Groups of layers, then the two large layers before the last one (fc6 and fc7 in the papers)."""
-    parts = [(f"conv{place}", group) for place, group in enumerate(groups, 1)]
-    return [*parts, ("fc", [model.avgpool, nn.Flatten(), *list(model.classifier)[:-1]])]
+    return [*_numbered(groups), ("fc", [model.avgpool, nn.Flatten(), *list(model.classifier)[:-1]])]
+
+
+def _vgg_without_top(model: Any) -> Parts:
+    """All three large layers are the head's place: what leaves the convolutions, 512 × 7 × 7, is laid out flat."""
+    parts = _numbered(_after(model.features, nn.MaxPool2d))
+    parts[-1][1].extend([model.avgpool, nn.Flatten()])
+    return parts
+
+
+def _numbered(groups: list[list[nn.Module]]) -> Parts:
+    return [(f"conv{place}", group) for place, group in enumerate(groups, 1)]
 
 
 def _convnext(model: Any) -> Parts:
@@ -250,6 +260,7 @@ SPLITTERS: dict[str, Callable[[Any], Parts]] = {
     "swin": _swin,
     "swin_v2": _swin,
     "vgg": _vgg,
+    "vgg_without_top": _vgg_without_top,
     "vit": _vit,
     "wide_resnet": _resnet,
 }

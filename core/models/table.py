@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 from torchvision.models import WeightsEnum
 
-from core.models.architecture import SIDE_HEADED, empty
+from core.models.architecture import SIDE_HEADED, WITHOUT_TOP, empty
 from core.models.efficientnet_lite import SCALES
 from core.models.registry import FORMAT, TABLE, Backbone, Preprocessing, Stage, WeightsSource
 from core.models.stages import split
@@ -51,6 +51,7 @@ NAMES = (
     (r"swin_(\w)", "swin", "Swin-{0:upper}"),
     (r"vgg(\d+)", "vgg", "VGG-{0}"),
     (r"vgg(\d+)_bn", "vgg", "VGG-{0} with BatchNorm"),
+    (r"vgg(\d+)_without_top", "vgg_without_top", "VGG-{0} without its top"),
     (r"vit_(\w)_(\d+)", "vit", "ViT-{0:upper}/{1}"),
     (r"wide_resnet(\d+)_2", "wide_resnet", "Wide ResNet-{0}-2"),
 )
@@ -78,12 +79,14 @@ def main() -> None:
 
 
 def names() -> list[str]:
-    """Every classification network of torchvision, and the Lite family."""
-    return [*SCALES, *models.list_models(module=models)]
+    """Every classification network of torchvision, the Lite family, and what is taught without its top."""
+    return [*SCALES, *models.list_models(module=models), *WITHOUT_TOP]
 
 
 def row(name: str) -> Backbone:
     """All that is known about one backbone."""
+    if name in WITHOUT_TOP:
+        return _topless_row(name)
     return _lite_row(name) if name in SCALES else _torchvision_row(name)
 
 
@@ -144,6 +147,23 @@ def _lite_row(name: str) -> Backbone:
             sha256=LITE_SHA256[name],
             licence="Apache 2.0",
         ),
+    )
+
+
+def _topless_row(name: str) -> Backbone:
+    """Weights, photos and accuracy of the whole network, whose file it shares; size and work of its convolutions."""
+    whole = row(WITHOUT_TOP[name])
+    family, _ = family_and_title(name)
+    body = nn.Sequential(*split(empty(name), family).values())
+    return _assemble(
+        name,
+        whole.preprocessing,
+        parameters=_count(body),
+        megabytes=whole.megabytes,
+        imagenet_top1=whole.imagenet_top1,
+        imagenet_source=f"{whole.imagenet_source}, with its top",
+        gflops=_multiply_adds(body, whole.preprocessing.crop),
+        weights=whole.weights,
     )
 
 

@@ -49,6 +49,7 @@ MEMBERS = {
     "swin_t": (64, "head"),
     "swin_v2_t": (64, "head"),
     "vgg11_bn": (64, "classifier.6"),
+    "vgg16_without_top": (64, "classifier"),
     "vit_b_32": (224, "heads.head"),
     "wide_resnet50_2": (64, "fc"),
 }
@@ -246,6 +247,41 @@ def test_old_names_in_vits_file_are_understood():
     model = empty("vit_b_16")
     fill(model, backbone("vit_b_16"), old, "vit.pth")
     assert not model.encoder.layers[11].mlp[3].weight.is_meta
+
+
+@pytest.fixture(scope="module")
+def vgg16() -> nn.Module:
+    """torchvision's own, with random convolutions; zeros that take no memory stand for its three large layers."""
+    with torch.device("meta"):
+        model = models.vgg16(weights=None, init_weights=False).eval()
+    generator = torch.Generator().manual_seed(5)
+    for module in model.features:
+        if isinstance(module, nn.Conv2d):
+            deviation = (2 / (9 * module.in_channels)) ** 0.5
+            module.weight = nn.Parameter(deviation * torch.randn(module.weight.shape, generator=generator))
+            module.bias = nn.Parameter(0.1 * torch.randn(module.bias.shape, generator=generator))
+    zeros = {key: torch.zeros(1).expand(tensor.shape) for key, tensor in model.classifier.state_dict().items()}
+    model.classifier.load_state_dict(zeros, assign=True)
+    return model
+
+
+@pytest.mark.parametrize("held", ["the whole network", "its convolutions"])
+def test_vgg_without_its_top_gives_torchvisions_convolutions_laid_out_flat(held, vgg16, tmp_path):
+    """Its file is VGG-16's, or one that has only the convolutions."""
+    state = vgg16.state_dict()
+    if held == "its convolutions":
+        state = {key: tensor for key, tensor in state.items() if key.startswith("features.")}
+    torch.save(state, tmp_path / "weights.pth")
+    network = build("vgg16_without_top", 3, weights=file(tmp_path / "weights.pth")).eval()
+    x = photos(224)
+    with torch.inference_mode():
+        wanted = nn.Flatten()(vgg16.avgpool(vgg16.features(x)))
+        assert wanted.shape == (2, 512 * 7 * 7)
+        assert wanted.std() > 0.1
+        assert torch.equal(network.features(x), wanted)
+        assert torch.equal(wanted, vgg16.features(x).flatten(1)), "at this size the pool changes nothing"
+    # Source: keras.io/api/applications/vgg: VGG16(include_top=False).summary() counts 14,714,688.
+    assert sum(parameter.numel() for parameter in network.stages.parameters()) == 14_714_688
 
 
 def test_half_precision_files_become_single_precision(tmp_path):

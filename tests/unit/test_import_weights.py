@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision.models import get_model, vgg16
 
 from core import words
 from core.errors import ModelError
@@ -85,6 +86,28 @@ def test_a_head_for_other_classes_does_not_matter(mnasnet, tmp_path):
     del state["classifier.1.weight"], state["classifier.1.bias"]
     torch.save(state, path)
     import_file(path, row, tmp_path / "weights")
+
+
+def test_a_file_of_convolutions_alone_is_for_vgg_without_its_top_and_not_for_the_whole_one(tmp_path):
+    with torch.device("meta"):
+        shapes = {key: tensor.shape for key, tensor in vgg16(weights=None).features.state_dict().items()}
+    path = tmp_path / "convolutions.pth"
+    torch.save({f"features.{key}": torch.zeros(1).expand(shape) for key, shape in shapes.items()}, path)
+    imported = import_file(path, backbone("vgg16_without_top"), tmp_path)
+    assert imported.path.name == f"vgg16_without_top-{imported.sha256[:16]}.pth"
+    assert find(backbone("vgg16_without_top"), tmp_path) == imported
+    assert find(backbone("vgg16"), tmp_path) is None
+    with pytest.raises(ModelError, match=r"classifier\.0\.weight"):
+        import_file(path, backbone("vgg16"), tmp_path)
+
+
+def test_a_file_of_another_vgg_is_not_taken_for_the_one_without_its_top(tmp_path):
+    for other in ("vgg13", "vgg19", "vgg16_bn"):
+        with torch.device("meta"):
+            shapes = {key: tensor.shape for key, tensor in get_model(other, weights=None).state_dict().items()}
+        torch.save({name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}, tmp_path / "other.pth")
+        with pytest.raises(ModelError, match=r"doesn't fit VGG-16 without its top: features\."):
+            import_file(tmp_path / "other.pth", backbone("vgg16_without_top"), tmp_path)
 
 
 class Malicious:

@@ -17,18 +17,19 @@ ONE_OF_EACH = (
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_lite0", "efficientnet_v2_s",
     "googlenet", "inception_v3", "maxvit_t", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf",
     "resnet18", "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11_bn",
-    "vit_b_32", "wide_resnet50_2",
+    "vgg16_without_top", "vit_b_32", "wide_resnet50_2",
 )  # fmt: skip
 TORCHVISION = models.list_models(module=models)
 INCEPTIONS_SIDE_HEAD = 3_326_696  # counted by hand: 768·128 + 2·128 + 128·768·25 + 2·768 + 768·1000 + 1000
 
 
-def test_every_classification_network_of_torchvision_and_the_lite_family_are_listed():
+def test_every_classification_network_of_torchvision_the_lite_family_and_a_vgg_without_its_top_are_listed():
     assert {row.name for row in backbones()} == {
         *TORCHVISION,
         "efficientnet_lite0",
         "efficientnet_lite1",
         "efficientnet_lite2",
+        "vgg16_without_top",
     }
 
 
@@ -49,6 +50,18 @@ def test_the_parameters_of_all_stages_and_the_published_head_add_up_to_torchvisi
     side_head = INCEPTIONS_SIDE_HEAD if name == "inception_v3" else 0
     published = models.get_model_weights(name)[row.weights.name].meta["num_params"]
     assert sum(stage.parameters for stage in row.stages) + head + side_head == published == row.parameters
+
+
+def test_vgg_without_its_top_is_vgg_less_its_three_large_layers():
+    whole, convolutions = backbone("vgg16"), backbone("vgg16_without_top")
+    top = (25_088 + 1) * 4096 + (4096 + 1) * 4096 + (4096 + 1) * 1000
+    assert whole.parameters - convolutions.parameters == top
+    assert sum(stage.parameters for stage in convolutions.stages) == convolutions.parameters
+    assert convolutions.stages[:4] == whole.stages[:4]
+    assert convolutions.feature_width == 512 * 7 * 7
+    multiply_adds = (25_088 * 4096 + 4096 * 4096 + 4096 * 1000) / 1e9
+    assert whole.gflops - convolutions.gflops == pytest.approx(multiply_adds, abs=0.01)
+    assert (convolutions.weights, convolutions.preprocessing) == (whole.weights, whole.preprocessing)
 
 
 @pytest.mark.parametrize("name", [name for name in TORCHVISION if name not in ("googlenet", "inception_v3")])

@@ -65,12 +65,23 @@ def test_what_the_user_imported_comes_first(net, hub, tmp_path):
     assert found.source == "imported"
 
 
+def test_one_file_serves_vgg_with_and_without_its_top(hub, tmp_path):
+    rows = [backbone(name) for name in ("vgg16", "vgg16_without_top")]
+    assert rows[0].weights == rows[1].weights
+    mine = replace(rows[0].weights, file_name=f"vgg16-{SHA256[:8]}.pth", sha256=SHA256[:8])
+    (tmp_path / mine.file_name).write_bytes(CONTENT)
+    found = [find(replace(row, weights=mine), tmp_path) for row in rows]
+    assert found[0] == found[1] is not None
+
+
 def test_an_import_for_one_backbone_is_not_taken_for_another_with_a_longer_name(tmp_path):
     (tmp_path / "imported").mkdir()
     digits = hashlib.sha256(CONTENT).hexdigest()[:16]
-    (tmp_path / "imported" / f"vgg16_bn-{digits}.pth").write_bytes(CONTENT)
-    assert find(backbone("vgg16"), tmp_path) is None
-    assert find(backbone("vgg16_bn"), tmp_path) is not None
+    for name in ("vgg16_bn", "vgg16_without_top"):
+        assert find(backbone(name), tmp_path) is None
+        (tmp_path / "imported" / f"{name}-{digits}.pth").write_bytes(CONTENT)
+        assert find(backbone("vgg16"), tmp_path) is None
+        assert find(backbone(name), tmp_path) is not None
 
 
 def test_the_default_is_found_in_its_package_without_importing_it(tmp_path):
