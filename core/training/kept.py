@@ -3,50 +3,38 @@
 Two things are kept. *Features* (n, width) are what the whole pretrained body makes of a photo; the head learns on
 them. *Activations* are what leaves the last frozen stage; fine-tuning starts from them. With nothing frozen the
 "activations" are the decoded squares themselves, (side, side, 3) uint8, so that a photo is decoded once.
+
+Several processes may keep rows of the same photos at once. The first to come goes forward through them and the others
+backward, each looking before every batch what is still missing: so two share the work until they meet.
 """
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from filelock import FileLock, Timeout
 
-from core.data.image import UnusablePhoto
-from core.data.pixels import squares
 from core.data.report import Sample
-from core.errors import DataError
-from core.events import Progress
+from core.events import Notice, Progress
 from core.models.build import Network
-from core.models.fast import FastStages, fast_frozen
-from core.models.registry import Preprocessing
-from core.training.augment import kept_view
+from core.training.budget import make_room, room
 from core.training.device import memory_megabytes
-from core.training.rows import Rows, RowStore
-from core.workspace import write_atomically
+from core.training.fresh import Fresh, decoded
+from core.training.frozen import FrozenPart as FrozenPart
+from core.training.frozen import Recipe as Recipe
+from core.training.frozen import What
+from core.training.frozen import channels_last as channels_last
+from core.training.frozen import normalised as normalised
+from core.training.rows import Readable, Rows, RowStore
 
 BATCH = 32
 REPORT_SECONDS = 0.3  # between two progress events
-What = Literal["features", "activations"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What is kept, and how: everything that changes a row's value is in ``key``."""
-
-    weights_sha256: str
-    frozen_stages: int  # the boundary; 0 keeps the decoded squares
-    augment: str
-    views: int
-    features: bool  # what the head learns on; useless where the body starts from noise
-    activations: bool  # what fine-tuning starts from
 
 
 @dataclass(frozen=True)
@@ -54,7 +42,7 @@ class Kept:
     """Rows of the samples that were asked for, in their order; one entry a view."""
 
     features: tuple[Rows, ...]
-    activations: tuple[Rows, ...]  # empty where only the head trains
+    activations: tuple[Readable, ...]  # empty where only the head trains
 
 
 class Stopped(Exception):
@@ -70,187 +58,167 @@ def keep(
     device: torch.device,
     should_stop: Callable[[], bool],
     *,
-    maker: "Maker | None" = None,
-) -> Iterator[Progress]:
+    budget_bytes: int | None = None,
+    in_use: Collection[Path] = (),
+    part: FrozenPart | None = None,
+) -> Iterator[Progress | Notice]:
     """Compute what isn't kept yet. Yields progress; returns ``Kept``.
 
-    ``maker`` is one of an earlier call with the same network and recipe: nothing is prepared a second time.
+    ``budget_bytes`` is what ``cache`` may grow to; older rows are pruned to make way, except stores ``in_use``. Where
+    activations have no room even so, fewer views of them are kept, or none: then they are computed whenever asked for.
+    ``part`` is that of an earlier call with the same network: its stages are not prepared a second time.
 
     Raises:
         Stopped: the user asked to.
-        DataError: a photo can't be read any more.
+        DataError: a photo can't be read any more, or the disk is full.
     """
-    maker = maker or Maker(network, recipe, device, cache)
-    views = recipe.views
-    hashes = [sample.sha256 for sample in samples]
-    rows: dict[What, list[Rows]] = {"features": [], "activations": []}
-    meter = _Meter(len(samples) * views, device)
-    for view in range(views):
-        with ExitStack() as stack:
-            stores: dict[What, RowStore] = {
-                what: stack.enter_context(maker.store(cache, what, view)) for what in maker.wanted(view)
-            }
-            todo = sorted({place for store in stores.values() for place in store.missing(hashes)})
-            meter.skip(len(samples) - len(todo))
-            yield meter.progress()
-            for batch, pixels in _decoded(samples, todo, root, network.backbone.preprocessing):
-                if should_stop():
-                    raise Stopped
-                made = maker.make(pixels, [hashes[i] for i in batch], view)
-                for what, store in stores.items():
-                    _append_missing(store, [hashes[i] for i in batch], made[what])
-                meter.add(len(batch))
+    part = part.following(recipe) if part else FrozenPart(network, recipe, device, cache)
+    work = _Work(part, samples, root)
+    kept_views, notice = _plan(work, cache, budget_bytes, in_use)
+    if notice is not None:
+        work.drop_activations(from_view=kept_views)
+        yield notice
+    yield from work.run(should_stop)
+    activations: tuple[Readable, ...] = work.rows("activations")
+    if recipe.activations and not activations:
+        views = recipe.views if recipe.frozen_stages else 1
+        activations = tuple(Fresh(part, samples, root, view) for view in range(views))
+    return Kept(work.rows("features"), activations)
+
+
+def _plan(work: "_Work", cache: Path, budget_bytes: int | None, in_use: Collection[Path]) -> tuple[int, Notice | None]:
+    """How many views of the activations to keep, and what to tell where that isn't all of them."""
+    stores = [store for per_view in work.stores for store in per_view.values()]
+    for store in stores:
+        store.touch()
+    own = {store.folder for store in stores}
+    # Features are small and always kept; what they take counts with the first view.
+    features = sum(work.missing_bytes("features"))
+    by_view = work.missing_bytes("activations")
+    views = make_room(cache, budget_bytes, [features + size if i == 0 else size for i, size in enumerate(by_view)],
+                      own | set(in_use))  # fmt: skip
+    if views >= len(by_view):
+        return len(by_view), None
+    values = {
+        "kept": views,
+        "views": len(by_view),
+        "photos": len(work.samples),
+        "gigabytes": f"{(features + sum(by_view)) / 1e9:.1f}",
+        "room": f"{room(cache, budget_bytes) / 1e9:.1f}",
+    }
+    return views, Notice(key="training.notice.fewer_views" if views else "training.notice.not_kept", values=values)
+
+
+class _Work:
+    """What is missing of a number of photos, and computing it."""
+
+    def __init__(self, part: FrozenPart, samples: Sequence[Sample], root: Path) -> None:
+        self.part, self.samples, self.root = part, samples, root
+        self.hashes = [sample.sha256 for sample in samples]
+        self.stores: list[dict[What, RowStore]] = [
+            {what: part.store(what, view) for what in part.wanted(view)} for view in range(part.recipe.views)
+        ]
+        self._open: list[set[int]] = []  # the places that each view lacks
+
+    def missing_bytes(self, what: What) -> list[int]:
+        """What the missing rows of each view will take."""
+        stores = [per_view[what] for per_view in self.stores if what in per_view]
+        return [len(store.missing(self.hashes)) * store.row_bytes for store in stores]
+
+    def drop_activations(self, *, from_view: int) -> None:
+        """Don't keep those of this view and the views after it."""
+        for per_view in self.stores[from_view:]:
+            per_view.pop("activations", None)
+
+    def rows(self, what: What) -> tuple[Rows, ...]:
+        return tuple(per_view[what].rows(self.hashes) for per_view in self.stores if what in per_view)
+
+    def run(self, should_stop: Callable[[], bool]) -> Iterator[Progress]:
+        """Compute and keep what is missing, each photo decoded once for all its views."""
+        total = len(self.samples) * len(self.stores)
+        missing = [self._missing(view, range(len(self.samples))) for view in range(len(self.stores))]
+        meter = _Meter(total, sum(len(places) for places in missing), self.part.device)
+        yield meter.progress()
+        todo = sorted(set[int]().union(*missing))
+        if not todo:
+            return
+        self._open = [set(places) for places in missing]
+        with _forward(next(iter(self.stores[0].values())).folder) as forward:
+            for batch, pixels in self._batches(todo if forward else todo[::-1]):
+                for view, places in enumerate(self._open):
+                    if should_stop():
+                        raise Stopped
+                    meter.computed += self._keep(view, batch, pixels)
+                    places.difference_update(batch)
+                meter.missing = sum(len(places) for places in self._open)
                 if meter.due():
                     yield meter.progress()
-            for what, store in stores.items():
-                rows[what].append(store.rows(hashes))
-    yield meter.progress()
-    return Kept(tuple(rows["features"]), tuple(rows["activations"]))
+        meter.missing = 0
+        yield meter.progress()
+
+    def _missing(self, view: int, places: Sequence[int]) -> list[int]:
+        """Those of ``places`` that lack a row of this view, as things are now."""
+        hashes = [self.hashes[i] for i in places]
+        found = {i for store in self.stores[view].values() for i in store.missing(hashes)}
+        return [places[i] for i in sorted(found)]
+
+    def _keep(self, view: int, batch: list[int], pixels: np.ndarray) -> int:
+        """Compute what this view still lacks of a batch; returns of how many photos."""
+        places = self._missing(view, batch)
+        if not places:
+            return 0
+        hashes = [self.hashes[i] for i in places]
+        stores = self.stores[view]
+        wanted: list[What] = [what for what, store in stores.items() if store.missing(hashes)]
+        chosen = pixels if len(places) == len(batch) else pixels[[batch.index(i) for i in places]]
+        made = self.part.make(chosen, hashes, view, wanted)
+        for what in wanted:
+            stores[what].append(hashes, made[what])
+        return len(places)
+
+    def _batches(self, todo: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Batches of places and their squares (n, side, side, 3) uint8. While one is computed, threads decode on."""
+        coming: deque[int] = deque()
+
+        def still_missing() -> Iterator[Sample]:
+            for start in range(0, len(todo), BATCH):
+                chunk = todo[start : start + BATCH]
+                lacking = set[int]().union(*(self._missing(view, chunk) for view in range(len(self.stores))))
+                for places in self._open:
+                    places.difference_update(set(chunk) - lacking)  # another process was quicker
+                for place in chunk:
+                    if place in lacking:
+                        coming.append(place)
+                        yield self.samples[place]
+
+        pixels = decoded(still_missing(), self.root, self.part.preprocessing)
+        while squares := list(islice(pixels, BATCH)):
+            yield [coming.popleft() for _ in squares], np.stack(squares)
 
 
-def _append_missing(store: RowStore, hashes: list[str], rows: np.ndarray) -> None:
-    new = store.missing(hashes)
-    if new:
-        store.append([hashes[i] for i in new], rows[new])
-
-
-def _decoded(
-    samples: Sequence[Sample], todo: list[int], root: Path, preprocessing: Preprocessing
-) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Batches of places and their decoded squares (n, side, side, 3) uint8."""
-    paths = (root / samples[i].path for i in todo)
-    batch: list[int] = []
-    pixels: list[np.ndarray] = []
-    for place, square in zip(todo, squares(paths, preprocessing.resize, preprocessing.interpolation), strict=True):
-        if isinstance(square, UnusablePhoto):
-            raise DataError("training.photo_lost", path=samples[place].path, reason=square.message)
-        batch.append(place)
-        pixels.append(square)
-        if len(batch) == BATCH:
-            yield batch, np.stack(pixels)
-            batch, pixels = [], []
-    if batch:
-        yield batch, np.stack(pixels)
-
-
-class Maker:
-    """Turns decoded squares into activations and features with the pretrained body."""
-
-    def __init__(self, network: Network, recipe: Recipe, device: torch.device, cache: Path) -> None:
-        self.network = network
-        self.recipe = recipe
-        self.device = device
-        self.cache = cache
-        self.backbone = network.backbone
-
-    # Made when the first photo needs them: preparing the stages takes a second, which a run whose rows are all kept
-    # already does not spend.
-    @cached_property
-    def frozen(self) -> FastStages | None:
-        return self._prepared(0, self.recipe.frozen_stages)
-
-    @cached_property
-    def rest(self) -> FastStages | None:
-        return self._prepared(self.recipe.frozen_stages, len(self.network.stages)) if self.recipe.features else None
-
-    def _prepared(self, first: int, last: int) -> FastStages | None:
-        stages = list(self.network.stages)[first:last]
-        if not stages:
-            return None
-        return fast_frozen(stages, self.device, exact_stages=read_mix(self._mix(first, last)))
-
-    def _mix(self, first: int, last: int) -> Path:
-        """Where it stands which of these stages compute in 16 bits: decided once, or the rows would not match."""
-        return self.cache / f"{self._key(f'mix-{first}-{last}', 0)}.json"
-
-    def remember_mix(self) -> None:
-        boundary, stages = self.recipe.frozen_stages, len(self.network.stages)
-        for made, path in ((self.frozen, self._mix(0, boundary)), (self.rest, self._mix(boundary, stages))):
-            if made is not None and made.decided is not None and not path.exists():
-                write_atomically(path, json.dumps({"exact_stages": made.decided}).encode())
-
-    def wanted(self, view: int) -> list[What]:
-        """What is kept of this view."""
-        wanted: list[What] = ["features"] if self.recipe.features else []
-        # With nothing frozen all views are cut from the same squares while training: they are kept once.
-        if self.recipe.activations and (self.recipe.frozen_stages > 0 or view == 0):
-            wanted.append("activations")
-        return wanted
-
-    def store(self, cache: Path, what: What, view: int) -> RowStore:
-        boundary, preprocessing = self.recipe.frozen_stages, self.backbone.preprocessing
-        if what == "features":
-            return RowStore(cache / self._key(what, view), (self.backbone.feature_width,), "float32")
-        if boundary == 0:
-            shape: tuple[int, ...] = (preprocessing.resize, preprocessing.resize, 3)
-            return RowStore(cache / self._key("squares", 0), shape, "uint8")
-        shape = tuple(self.backbone.stages[boundary - 1].output_shape)
-        # Half precision halves the disk: 11 bits of mantissa, more than the 8 that bf16 features have anyway.
-        return RowStore(cache / self._key(what, view), shape, "float16")
-
-    def make(self, pixels: np.ndarray, hashes: list[str], view: int) -> dict[What, np.ndarray]:
-        """What this view of ``pixels`` (n, side, side, 3) uint8 gives: features (n, width) and activations."""
-        preprocessing = self.backbone.preprocessing
-        made: dict[What, np.ndarray] = {"activations": pixels}
-        with torch.inference_mode():
-            batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-            x = normalised(kept_view(batch, preprocessing.crop, self.recipe.augment, hashes, view), preprocessing)
-            if self.frozen is not None:
-                x = self.frozen(x)
-                made["activations"] = x.float().cpu().numpy()
-            if self.recipe.features:
-                made["features"] = (self.rest(x) if self.rest else x).float().cpu().numpy()
-        self.remember_mix()
-        return made
-
-    def _key(self, what: str, view: int) -> str:
-        """A folder name that says what is inside, and a hash of all that its values depend on."""
-        recipe = self.recipe
-        boundary = recipe.frozen_stages if what == "activations" else "-"
-        augment = "-" if view == 0 else recipe.augment
-        depends = (
-            f"1 {self.backbone.name} {recipe.weights_sha256} {what} {boundary} {augment} {view} {self.device.type}"
-        )
-        return f"{self.backbone.name}-{what}-{hashlib.sha256(depends.encode()).hexdigest()[:12]}"
-
-
-def read_mix(path: Path) -> int | None:
+@contextmanager
+def _forward(folder: Path) -> Generator[bool]:
+    """True for the first process that is at work on a store, until it ends; False for others meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "first", thread_local=False)
     try:
-        return int(json.loads(path.read_text("utf-8"))["exact_stages"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def normalised(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """(n, 3, h, w) uint8 → float32 as the backbone was trained: (x / 255 - mean) / std, channels last in memory."""
-    mean = torch.tensor(preprocessing.mean, device=pixels.device).view(1, 3, 1, 1)
-    std = torch.tensor(preprocessing.std, device=pixels.device).view(1, 3, 1, 1)
-    x = (pixels.float() / 255 - mean) / std
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def channels_last(network: nn.Module) -> nn.Module:
-    """Lay the kernels out as ``normalised`` lays out the photos: on processors half again as fast."""
-    for parameter in network.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return network
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 class _Meter:
     """Counts photos and their speed; rows that were kept already don't count towards the speed."""
 
-    def __init__(self, total: int, device: torch.device) -> None:
-        self.total, self.device = total, device
-        self.done = self.computed = 0
+    def __init__(self, total: int, missing: int, device: torch.device) -> None:
+        self.total, self.missing, self.device = total, missing, device
+        self.computed = 0
         self.began = self.reported = time.monotonic()
-
-    def skip(self, count: int) -> None:
-        self.done += count
-
-    def add(self, count: int) -> None:
-        self.done += count
-        self.computed += count
 
     def due(self) -> bool:
         return time.monotonic() - self.reported >= REPORT_SECONDS
@@ -260,7 +228,7 @@ class _Meter:
         seconds = self.reported - self.began
         return Progress(
             phase="photos",
-            done=self.done,
+            done=self.total - self.missing,
             total=self.total,
             per_second=self.computed / seconds if self.computed and seconds > 0 else 0.0,
             memory_megabytes=memory_megabytes(self.device),

@@ -1,102 +1,235 @@
 """A store of equally shaped arrays, one a photo, kept on disk by the photo's hash. Append-only, safe to kill.
 
 Two files grow side by side: ``data`` (the arrays, one after the other) and ``keys`` (32 bytes of SHA-256 each). A row
-counts once its key is whole, and keys are written after data: a torn end is cut off at the next opening. So a feature
-phase that was killed goes on where it was, and another run on the same photos finds its rows.
+counts once its key and its data are whole, and keys are written after data. So a feature phase that was killed goes on
+where it was, and another run on the same photos finds its rows.
+
+Any number of processes may use one store at once. Reading takes no lock: it looks how far the files have grown. Only
+``append`` takes the store's lock, for the milliseconds of one batch. Two processes that compute the same photos at the
+same moment waste work, but no photo is kept twice.
 """
 
 import contextlib
+import errno
 import os
+import threading
+import weakref
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from core.errors import DataError
+
 KEY_BYTES = 32
+DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT}
+Places = NDArray[np.int64]
+Array = NDArray[np.generic]
+
+
+class Readable(Protocol):
+    """Rows in a chosen order, wherever they come from: ``Rows`` of a store, or ``Fresh`` ones."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: Places | slice) -> Array:
+        """A copy of the chosen rows, (n, *shape)."""
+        ...
 
 
 class RowStore:
-    """Rows of one shape and dtype below ``folder``. Hold it as a context: one process writes at a time."""
+    """Rows of one shape and dtype below ``folder``, which is made with the first row."""
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
         self.folder = folder
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self.row_bytes = int(np.prod(shape)) * self.dtype.itemsize
-        self._lock = FileLock(folder / "lock")
-        self._places: dict[str, int] = {}
+        self._data, self._keys = folder / "data", folder / "keys"
+        self._places: dict[bytes, int] = {}
+        self._last = b""  # the key read last
 
-    def __enter__(self) -> "RowStore":
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire()
-        self._trim()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-    @property
-    def _data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def _keys(self) -> Path:
-        return self.folder / "keys"
+    def __len__(self) -> int:
+        self._catch_up()
+        return len(self._places)
 
     def missing(self, hashes: Sequence[str]) -> list[int]:
         """The places in ``hashes`` whose rows are not here yet; of equal hashes only the first."""
-        seen: set[str] = set()
-        return [i for i, key in enumerate(hashes) if key not in self._places and not (key in seen or seen.add(key))]
+        self._catch_up()
+        return self._not_here([bytes.fromhex(key) for key in hashes])
 
-    def append(self, hashes: Sequence[str], rows: NDArray[np.generic]) -> None:
-        """Keep ``rows`` (n, *shape) under their hashes."""
+    def append(self, hashes: Sequence[str], rows: Array) -> None:
+        """Keep those of ``rows`` (n, *shape) that are not here yet under their hashes.
+
+        Raises:
+            DataError: the disk is full.
+        """
         block = np.ascontiguousarray(rows, dtype=self.dtype)
         if block.shape != (len(hashes), *self.shape):
             raise ValueError(f"rows of shape {block.shape} for {len(hashes)} keys of {self.shape}")
-        with self._data.open("ab") as data, self._keys.open("ab") as keys:
-            data.write(block.tobytes())
-            data.flush()
-            keys.write(b"".join(bytes.fromhex(key) for key in hashes))
-        for key in hashes:
-            self._places[key] = len(self._places)
+        keys = [bytes.fromhex(key) for key in hashes]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / "lock"):
+            self._catch_up()
+            self._cut_torn_end()
+            new = self._not_here(keys)
+            if not new:
+                return
+            try:
+                _write(self._data, block if len(new) == len(keys) else block[new])
+                _write(self._keys, np.frombuffer(b"".join(keys[i] for i in new), np.uint8))
+            except OSError as error:
+                self._catch_up()  # what became whole may have been seen by others and stays
+                self._cut_torn_end()
+                if error.errno in DISK_IS_FULL:
+                    raise DataError("training.disk_full", folder=self.folder.parent) from error
+                raise
+            self._catch_up()
 
     def rows(self, hashes: Sequence[str]) -> "Rows":
-        """The rows of ``hashes`` in that order; KeyError where one is missing."""
-        places = np.array([self._places[key] for key in hashes], dtype=np.int64)
-        count = len(self._places)
-        if not count:
-            return Rows(np.empty((0, *self.shape), self.dtype), places)
-        return Rows(np.memmap(self._data, self.dtype, "r", shape=(count, *self.shape)), places)
+        """The rows of ``hashes`` in that order; KeyError where one is missing. Marks the store as used now."""
+        self._catch_up()
+        places = np.array([self._places[bytes.fromhex(key)] for key in hashes], dtype=np.int64)
+        self.touch()
+        return Rows(_OpenFile(self._data) if len(places) else None, self.shape, self.dtype, places)
 
-    def _trim(self) -> None:
-        """Forget a torn end and read which rows are whole."""
-        sizes = [path.stat().st_size if path.exists() else 0 for path in (self._data, self._keys)]
-        count = min(sizes[0] // self.row_bytes, sizes[1] // KEY_BYTES)
+    def touch(self) -> None:
+        """Say that somebody uses the store, so that it isn't pruned."""
+        if self.folder.is_dir():
+            (self.folder / "used").touch()
+
+    def _not_here(self, keys: Sequence[bytes]) -> list[int]:
+        seen: set[bytes] = set()
+        return [i for i, key in enumerate(keys) if key not in self._places and not (key in seen or seen.add(key))]
+
+    def _catch_up(self) -> None:
+        """Read the keys of whole rows that this or another process has added since the last look."""
+        known = len(self._places)
+        try:
+            with self._keys.open("rb") as keys:
+                size = os.fstat(keys.fileno()).st_size
+                count = min(size // KEY_BYTES, self._data.stat().st_size // self.row_bytes)
+                if known:
+                    keys.seek((known - 1) * KEY_BYTES)
+                    if count < known or keys.read(KEY_BYTES) != self._last:  # it was removed and begun anew
+                        known, self._places = 0, {}
+                        keys.seek(0)
+                raw = keys.read((count - known) * KEY_BYTES)
+        except FileNotFoundError:
+            self._places = {}
+            return
+        for start in range(0, len(raw) - KEY_BYTES + 1, KEY_BYTES):
+            self._last = raw[start : start + KEY_BYTES]
+            self._places[self._last] = len(self._places)
+
+    def _cut_torn_end(self) -> None:
+        """Forget what a killed writer left half done; only under the lock."""
         for path, width in ((self._data, self.row_bytes), (self._keys, KEY_BYTES)):
-            if path.exists() and path.stat().st_size != count * width:
-                os.truncate(path, count * width)
-        raw = self._keys.read_bytes() if count else b""
-        self._places = {raw[i * KEY_BYTES : (i + 1) * KEY_BYTES].hex(): i for i in range(count)}
-
-    def remove(self) -> None:
-        """Give the disk space back; call it outside the context."""
-        for path in (self._data, self._keys, self.folder / "lock"):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            whole = len(self._places) * width
+            if path.exists() and path.stat().st_size > whole:
+                os.truncate(path, whole)
 
 
 class Rows:
-    """Rows in a chosen order, read from disk when they are asked for."""
+    """Rows in a chosen order, read from disk when they are asked for.
 
-    def __init__(self, data: NDArray[np.generic], places: NDArray[np.int64]) -> None:
-        self._data = data
+    With plain reads, not a memory map: pages of a map count as the process's own memory, which would grow with every
+    photo that was ever looked at. The file stays open, so rows that another process prunes can still be read here.
+    """
+
+    def __init__(self, file: "_OpenFile | None", shape: tuple[int, ...], dtype: np.dtype, places: Places) -> None:
+        self._file = file
+        self._shape = shape
+        self._dtype = dtype
         self._places = places
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, which: NDArray[np.int64] | slice) -> NDArray[np.generic]:
+    def __getitem__(self, which: Places | slice) -> Array:
         """A copy of the chosen rows, (n, *shape)."""
-        return np.asarray(self._data[self._places[which]])
+        places = self._places[which]
+        rows = np.empty((len(places), *self._shape), self._dtype)
+        if self._file is None or not len(places):
+            return rows
+        row_bytes = rows.nbytes // len(places)
+        view = rows.reshape(-1).view(np.uint8).data
+        # Neighbours on disk are read in one go.
+        edges = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+        for first, last in pairwise(edges):
+            self._file.read_into(view[first * row_bytes : last * row_bytes], int(places[first]) * row_bytes)
+        return rows
+
+
+class _OpenFile:
+    """A file open for reading at any place, by several threads at once; closed when nobody holds it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._lock = threading.Lock()
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read_into(self, view: memoryview, offset: int) -> None:
+        while len(view):
+            count = self._read(view, offset)
+            if not count:
+                raise EOFError("kept rows end too early")
+            view, offset = view[count:], offset + count
+
+    if hasattr(os, "preadv"):
+
+        def _read(self, view: memoryview, offset: int) -> int:
+            return os.preadv(self._descriptor, [view], offset)
+
+    else:  # Windows
+
+        def _read(self, view: memoryview, offset: int) -> int:
+            with self._lock:
+                os.lseek(self._descriptor, offset, os.SEEK_SET)
+                part = os.read(self._descriptor, len(view))
+            view[: len(part)] = part
+            return len(part)
+
+
+def _write(path: Path, block: Array) -> None:
+    with path.open("ab") as file:
+        file.write(block.reshape(-1).view(np.uint8).data)
+
+
+# ---- What pruning needs to know of a store's files ------------------------------------------------------------------
+
+
+def stores(cache: Path) -> list[Path]:
+    """The folders below ``cache`` that hold rows."""
+    return sorted(path.parent for path in cache.glob("*/keys"))
+
+
+def size_in_bytes(folder: Path) -> int:
+    """What a store takes."""
+    return sum(path.stat().st_size for name in ("data", "keys") if (path := folder / name).exists())
+
+
+def last_used(folder: Path) -> float:
+    """When rows were last written or asked for, in seconds since 1970."""
+    return max((path.stat().st_mtime for name in ("used", "keys") if (path := folder / name).exists()), default=0.0)
+
+
+def forget(folder: Path, *, unless_used_since: float) -> bool:
+    """Remove a store's rows, unless somebody writes or has used it since; says whether they are gone.
+
+    The lock's file stays: another process may be waiting for it, and would otherwise hold a lock that nobody sees.
+    """
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            if last_used(folder) >= unless_used_since:
+                return False
+            for name in ("keys", "data", "used"):
+                with contextlib.suppress(FileNotFoundError):
+                    (folder / name).unlink()
+            return True
+    except (Timeout, PermissionError):  # in use; Windows keeps files that are open
+        return False
