@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from io import BufferedWriter
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -27,15 +28,7 @@ def start_module(
     ``when_over`` is called in a thread of this process when it has ended, if this process still lives then.
     """
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=PROJECT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = _start(module, arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
 
     def reap() -> None:
         process.wait()  # or it would stay a zombie for as long as this process lives
@@ -43,6 +36,42 @@ def start_module(
 
     threading.Thread(target=reap, daemon=True).start()
     return process
+
+
+def start_listener(
+    module: str, arguments: Sequence[str], log: Path, *, heard: Callable[[str], None], when_over: Callable[[], None]
+) -> subprocess.Popen[bytes]:
+    """The same with pipes as its stdin and stdout: ``heard`` is called, in a thread, with each line it says.
+
+    It can tell that this process has gone by the end of its stdin.
+    """
+    with log.open("wb") as errors:
+        process = _start(module, arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+
+    def listen() -> None:
+        if process.stdout is not None:  # it is a pipe
+            with process.stdout as said:
+                for line in said:
+                    heard(line.decode("utf-8", "replace").strip())
+        process.wait()  # it may have closed its stdout long before it ends
+        when_over()
+
+    threading.Thread(target=listen, daemon=True).start()
+    return process
+
+
+def _start(
+    module: str, arguments: Sequence[str], *, stdin: int, stdout: int | BufferedWriter, stderr: int | BufferedWriter
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
 
 
 def seems_alive(heartbeat: Path, lock: FileLock) -> bool:

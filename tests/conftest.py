@@ -8,6 +8,7 @@ import pytest
 
 # Workers and servers that tests start inherit these.
 os.environ.setdefault("GRAFT_WORKSPACE", tempfile.mkdtemp(prefix="graft-tests-"))
+os.environ.setdefault("GRAFT_STANDBY", "0")  # no process that a test didn't ask for
 os.environ["TORCH_HOME"] = tempfile.mkdtemp(prefix="graft-no-hub-")
 for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
     os.environ.pop(name, None)

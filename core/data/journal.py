@@ -4,6 +4,7 @@ The file system has the last word: a file is put in its place by a call that fai
 threads, two servers or a crash can lose a line, never a photo. Files without a line are found when the table is read.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -149,6 +150,27 @@ def journal_of(folder: Path) -> Journal:
         if journal not in _recent:
             _recent.append(journal)
         return journal
+
+
+def read_journal(folder: Path, offset: int = 0) -> tuple[list[Received], int]:
+    """The files whose whole lines begin at byte ``offset``, and where to read on; for other processes than the server.
+
+    Files that a crash kept from their line are not among them.
+    """
+    try:
+        with (folder / "journal.jsonl").open("rb") as journal:
+            journal.seek(offset)
+            data = journal.read()
+    except FileNotFoundError:
+        return [], offset
+    end = data.rfind(b"\n") + 1
+    found: list[Received] = []
+    for line in data[:end].splitlines():
+        with contextlib.suppress(ValueError):  # torn by a crash, and ended since
+            entry = json.loads(line)
+            if "path" in entry:
+                found.append(Received(entry["name"], entry["path"], entry["bytes"], entry["sha256"]))
+    return found, offset + end
 
 
 def forget(folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from filelock import FileLock
 
 from core.processes import seems_alive, start_module
+from core.runs import reserve
 from core.runs.store import RunDirectory
 
 
@@ -23,11 +24,15 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """A process of its own on this machine: it outlives the page and the server that started it."""
+    """A process of its own on this machine: it outlives the page and the server that started it.
+
+    One that stands by (``core.runs.reserve``) is taken where there is one: it has spent its seconds on imports already.
+    """
 
     def start(self, run: RunDirectory) -> None:
-        beat(run)  # at launch, so that a worker that fails on import is caught as well
-        start_module("core.runs.worker", [str(run.path)], run.log)
+        beat(run)
+        if not reserve.take(run, otherwise=start_worker):
+            start_worker(run)
 
     def died(self, run: RunDirectory) -> bool:
         return not seems_alive(run.heartbeat, worker_lock(run))
@@ -43,6 +48,12 @@ class InlineExecutor:
 
     def died(self, run: RunDirectory) -> bool:
         return not seems_alive(run.heartbeat, worker_lock(run))
+
+
+def start_worker(run: RunDirectory) -> None:
+    """A new process for a run."""
+    beat(run)  # at launch, so that a worker that fails on import is caught as well
+    start_module("core.runs.worker", [str(run.path)], run.log)
 
 
 def beat(run: RunDirectory) -> None:

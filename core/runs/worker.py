@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import Timeout
@@ -21,21 +21,25 @@ BEAT_SECONDS = 1.0
 LOCK_SECONDS = 2.0
 
 
-def work(run: RunDirectory) -> Event | None:
-    """Train, writing every event; returns the last one. None when another worker has this run already."""
+def work(run: RunDirectory, *, when_held: Callable[[], None] = lambda: None) -> Event | None:
+    """Train, writing every event; returns the last one. None when another worker has this run already.
+
+    ``when_held`` is called as soon as this worker has the run, and nobody else can take it.
+    """
     last: Event | None = None
-    for event in follow(run):
+    for event in follow(run, when_held=when_held):
         last = event
     return last
 
 
-def follow(run: RunDirectory) -> Iterator[Event]:
+def follow(run: RunDirectory, *, when_held: Callable[[], None] = lambda: None) -> Iterator[Event]:
     """The same, event by event, each written before it is given out."""
     lock = worker_lock(run)
     try:
         lock.acquire(timeout=LOCK_SECONDS)
     except Timeout:
         return
+    when_held()
     done = threading.Event()
     heart = threading.Thread(target=_heart, args=(run, done), daemon=True)
     heart.start()
@@ -86,13 +90,21 @@ def _cache_folder(run: RunDirectory) -> Path:
     return above.parent / "cache" / "kept" if above.name == "runs" else run.kept
 
 
-def main() -> int:
-    run = RunDirectory(Path(sys.argv[1]).absolute())
+def step_back() -> None:
+    """The web server and the user's own programs go first."""
     if hasattr(os, "nice"):
-        os.nice(5)  # the web server and the user's own programs go first
+        os.nice(5)
+
+
+def serve(run: RunDirectory, *, when_held: Callable[[], None] = lambda: None) -> int:
+    """Work on a run as the process that this is for; returns what it ends with."""
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} worker {os.getpid()} on {run.id}", flush=True)
-    last = work(run)
-    return 1 if isinstance(last, Failed) else 0
+    return 1 if isinstance(work(run, when_held=when_held), Failed) else 0
+
+
+def main() -> int:
+    step_back()
+    return serve(RunDirectory(Path(sys.argv[1]).absolute()))
 
 
 if __name__ == "__main__":
