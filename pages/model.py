@@ -24,6 +24,7 @@ def main() -> None:
         panels.waiting_for("photos", say("model.waits"))
         return
     backbone = backbones.chosen()
+    backbones.work_ahead(state.dataset())
     config = choices.preset(divided, backbone)
     ready = backbones.weights_ready(backbone)
     start = st.container(key="start_action")

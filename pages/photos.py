@@ -8,7 +8,7 @@ from core.data import datasets
 from core.data.datasets import Dataset, DatasetState
 from core.errors import CoreError
 from core.words import say
-from pages.parts import panels, report, state
+from pages.parts import backbones, panels, report, state
 from pages.parts.uploader import uploader
 
 
@@ -19,6 +19,7 @@ def main() -> None:
         _bring()
         return
     state.choose_dataset(chosen.id)
+    backbones.work_ahead(chosen)
     state.show_place(state.DATASET)
     st.title(panels.plain(chosen.name), anchor=False)
     known = state.look_at(chosen)

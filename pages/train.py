@@ -1,5 +1,7 @@
 """Train: the run as it happens. Everything shown is read from the run's directory, so any tab shows the same."""
 
+import time
+
 import streamlit as st
 
 from core import runs
@@ -7,6 +9,8 @@ from core.errors import CoreError
 from core.runs import RunDirectory, RunState
 from core.words import say
 from pages.parts import live, panels, state
+
+QUICK_SECONDS = 4.0  # a head on kept features is there within the first of them
 
 
 def main() -> None:
@@ -25,9 +29,10 @@ def main() -> None:
 
 
 def _watch(run: RunDirectory) -> None:
-    """The live part: looked at once a second, only as long as the run is open."""
+    """The live part: looked at four times a second at first, then once, only as long as the run is open."""
+    young = _is_young(run)
 
-    @st.fragment(run_every=1.0)
+    @st.fragment(run_every=0.25 if young else 1.0)
     def panel() -> None:
         known = state.state_of(run)
         live.status(known)
@@ -36,10 +41,14 @@ def _watch(run: RunDirectory) -> None:
             runs.stop(run)
             st.toast(say("train.stopping"))
         live.curves(known)
-        if not known.open:
+        if not known.open or young != _is_young(run):
             st.rerun()
 
     panel()
+
+
+def _is_young(run: RunDirectory) -> bool:
+    return time.time() - max(run.info().created, run.asked_to_resume_at) < QUICK_SECONDS
 
 
 def _over(run: RunDirectory, known: RunState) -> None:

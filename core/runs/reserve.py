@@ -48,6 +48,7 @@ class Standby:
         """Keep the features of the photos in ``folder``. The latest wish counts; the same one again costs nothing."""
         if self._aim != (folder, backbone):
             self._aim = (folder, backbone)
+            self.busy = True  # until it says otherwise: it may have to import first
             self._say({"ahead": {"folder": str(folder), "backbone": backbone}})
 
     def offer(self, run: RunDirectory, otherwise: Callable[[RunDirectory], None]) -> bool:

@@ -68,7 +68,7 @@ class Working:
     def __init__(self, home: Path, commands: Commands, tell: Callable[[str], None]) -> None:
         self.home, self.commands, self.tell = home, commands, tell
         self.active_at = time.monotonic()
-        self._busy = False
+        self._shown: bool | None = None
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 
@@ -91,6 +91,7 @@ class Working:
                 except Exception:  # the run will meet it again and tell the user
                     traceback.print_exc()
             self._show(busy=False)
+            self._shown = None  # so that an end is told of every aim
             while self.commands.aim == aim and not self.commands.called.wait(LOOK_SECONDS):
                 pass
 
@@ -108,8 +109,8 @@ class Working:
     def _show(self, *, busy: bool) -> None:
         if busy:
             self.active_at = time.monotonic()
-        if busy != self._busy:
-            self._busy = busy
+        if busy != self._shown:
+            self._shown = busy
             self.tell("busy" if busy else "idle")
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from core import runs
+from core.data.datasets import Dataset
 from core.errors import CoreError, ModelError
 from core.models import registry, speed, weights
 from core.models.registry import Backbone
 from core.processes import start_module
+from core.runs import reserve
 from core.words import say
 from pages.parts import panels, state
 from pages.parts.cards import card
@@ -36,6 +38,12 @@ def _choose(name: str) -> None:
     st.session_state["backbone"] = name
     if name != DEFAULT or QUERY in st.query_params:
         st.query_params[QUERY] = name
+
+
+def work_ahead(photos: Dataset | None) -> None:
+    """Let a process stand by for a run, and keep these photos' features meanwhile. Costs nothing to ask for again."""
+    if photos is not None and not _measuring().goes_on:  # two at work would measure wrong speeds
+        reserve.ahead(state.workspace().home, photos.folder, st.session_state.get("backbone") or DEFAULT)
 
 
 def weights_ready(backbone: Backbone) -> bool:
@@ -116,7 +124,7 @@ def cards() -> None:
         if picked != now.name:
             _choose(picked)
             st.rerun()
-    if _measuring().goes_on:
+    if _measuring().goes_on or (missing and _works_ahead()):
         _wait_for_measuring(len(missing))
 
 
@@ -178,15 +186,19 @@ def stop_measuring() -> None:
         now.tried = frozenset()
 
 
+def _works_ahead() -> bool:
+    return reserve.is_busy(state.workspace().home)
+
+
 def _measure_missing(names: list[str]) -> list[str]:
-    """Measure in a process of its own what wasn't measured yet; never beside a run, whose speed it would share.
+    """Measure in a process of its own what wasn't measured yet; never beside other work, whose speed it would share.
 
     Returns the names that aren't measured yet.
     """
     folder = state.workspace().speeds
     missing = [name for name in names if speed.load(folder, name) is None]
     latest = runs.list_runs(state.workspace().runs)[:3]
-    if not missing or any(state.state_of(run).open for run, _ in latest):
+    if not missing or _works_ahead() or any(state.state_of(run).open for run, _ in latest):
         return missing
     now = _measuring()
     if not now.goes_on and not now.tried.issuperset(missing):
@@ -203,7 +215,7 @@ def _wait_for_measuring(missing: int) -> None:
     folder = state.workspace().speeds
     measured = sum(speed.load(folder, name) is not None for name in registry.FEATURED)
     known = st.session_state.setdefault("measured", measured)
-    if measured != known or not _measuring().goes_on:
+    if measured != known or not (_measuring().goes_on or _works_ahead()):
         st.session_state["measured"] = measured
         st.rerun()
     st.caption(say("model.measuring_note", n=missing))

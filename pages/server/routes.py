@@ -13,10 +13,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 import core
+from core.config import TrainConfig
 from core.data import intake
 from core.data.intake import Upload
 from core.data.quota import Quota
 from core.errors import CoreError
+from core.runs import reserve
 from core.words import say
 from core.workspace import Workspace, default_root
 from pages.server.batch import BadBatchError, Batch
@@ -92,6 +94,8 @@ async def upload_batch(request: Request) -> Response:
     opened = await to_thread.run_sync(_open, request)
     if isinstance(opened, Response):
         return opened
+    if opened.purpose == "dataset":
+        await to_thread.run_sync(_work_ahead, opened)
     batch = Batch(opened, Quota.from_environment())
     try:
         waiting = bytearray()
@@ -108,6 +112,11 @@ async def upload_batch(request: Request) -> Response:
         return JSONResponse({"error": say("upload.refusal.form"), "detail": str(error)}, status_code=400)
     finally:
         await to_thread.run_sync(batch.close)
+
+
+def _work_ahead(upload: Upload) -> None:
+    """Keep the features of its photos as they come: the default backbone's, for nobody has chosen one yet."""
+    reserve.ahead(upload.workspace.home, upload.folder, TrainConfig().backbone)
 
 
 async def plotly_library(request: Request) -> Response:
