@@ -5,6 +5,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.data.image import UnusablePhoto
 from core.data.report import Sample
 from core.events import Progress
@@ -39,3 +42,15 @@ def evaluate(predictor: Predictor, samples: Sequence[Sample], root: Path) -> Ite
 def _answer(sample: Sample, prediction: Prediction, places: dict[str, int]) -> Answer:
     top = tuple((places[label], round(chance, 6)) for label, chance in prediction.top[:TOP_KEPT])
     return Answer(sample.path, sample.target, top)
+
+
+def from_probabilities(
+    classes: tuple[str, ...], samples: Sequence[Sample], probabilities: NDArray[np.float32]
+) -> Results:
+    """``Results`` of (samples, classes) probabilities, ranked as ``Predictor.predict`` ranks them."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_KEPT]
+    answers = (
+        Answer(sample.path, sample.target, tuple((int(place), round(float(row[place]), 6)) for place in top))
+        for sample, row, top in zip(samples, probabilities, order, strict=True)
+    )
+    return Results(classes, tuple(answers), ())

@@ -18,7 +18,8 @@ from core.data.report import Split
 from core.errors import RunError
 from core.models.build import Network, restore
 from core.models.fast import fast_frozen
-from core.models.registry import Backbone, Preprocessing
+from core.models.head import HeadSpec
+from core.models.registry import Preprocessing
 from core.models.weights import WeightsFile
 from core.runs.store import RunDirectory
 from core.training import checkpoint
@@ -26,7 +27,7 @@ from core.training.checkpoint import Checkpoint
 from core.training.kept import normalised
 from core.workspace import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 BATCH = 32
 
 
@@ -38,11 +39,12 @@ class ModelCard:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     weights: dict[str, str] | None  # where the pretrained ones came from; None: from scratch
+    head: HeadSpec
 
     @classmethod
-    def of(cls, config: TrainConfig, split: Split, backbone: Backbone, weights: WeightsFile | None) -> "ModelCard":
+    def of(cls, config: TrainConfig, split: Split, network: Network, weights: WeightsFile | None) -> "ModelCard":
         source = {"source": weights.source, "sha256": weights.sha256} if weights else None
-        return cls(config.backbone, split.classes, backbone.preprocessing, source)
+        return cls(config.backbone, split.classes, network.backbone.preprocessing, source, network.head.spec)
 
     def to_json(self) -> dict[str, object]:
         return {"format": FORMAT, **asdict(self)}
@@ -52,7 +54,11 @@ class ModelCard:
         if int(data["format"]) > FORMAT:
             raise RunError("predict.newer", value=data["format"])
         return cls(
-            data["backbone"], tuple(data["classes"]), Preprocessing.from_json(data["preprocessing"]), data["weights"]
+            data["backbone"],
+            tuple(data["classes"]),
+            Preprocessing.from_json(data["preprocessing"]),
+            data["weights"],
+            HeadSpec.from_json(data.get("head", {})),  # format 1 knew linear heads only
         )
 
 
@@ -88,7 +94,7 @@ class Predictor:
         if not run.has_model:
             raise RunError("runs.no_model", run=run.id)
         card = ModelCard.from_json(json.loads(run.model_card.read_text("utf-8")))
-        network = restore(card.backbone, len(card.classes), load_file(run.model))
+        network = restore(card.backbone, len(card.classes), load_file(run.model), head=card.head)
         return cls(network, card, device or torch.device("cpu"))
 
     def predict(self, sources: Iterable[Path | bytes]) -> Iterator[Prediction | UnusablePhoto]:

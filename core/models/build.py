@@ -1,13 +1,18 @@
 """From a backbone's name to a network that can be trained: the pretrained body in stages, and a new head."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from core.config import Normalization
+from core.errors import ModelError
 from core.models import registry
 from core.models.architecture import empty, original
+from core.models.head import Head, HeadSpec
 from core.models.load import fill, load_state
 from core.models.registry import Backbone
 from core.models.stages import split
@@ -17,12 +22,16 @@ from core.models.weights import WeightsFile
 class Network(nn.Module):
     """Stages, counted from the photo, and a head. (n, 3, h, w) float32, normalised → (n, classes) logits."""
 
-    def __init__(self, backbone: Backbone, stages: Sequence[nn.Module], head: nn.Module) -> None:
+    def __init__(self, backbone: Backbone, stages: Sequence[nn.Module], head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.stages = nn.ModuleList(stages)
         self.head = head
         self.frozen_stages = 0  # set by ``core.models.freeze.freeze``
+
+    @property
+    def classes(self) -> int:
+        return self.head.classes
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -51,29 +60,63 @@ def build(
     *,
     weights: WeightsFile | None,
     seed: int = 0,
-    dropout: float = 0.0,
+    head: HeadSpec | None = None,
+    copied_stages: int | None = None,
+    normalization: Normalization = "pretrained",
     device: torch.device | str = "cpu",
 ) -> Network:
     """A network with a new head for ``classes`` classes; nothing is frozen yet.
 
-    ``weights=None`` starts from scratch: that is a choice, and never what happens for want of a file.
+    ``weights=None`` starts from scratch: that is a choice, and never what happens for want of a file. Stages from
+    ``copied_stages`` on start from scratch as well. ``weights`` may be an earlier model of Graft's (``of_a_run``).
 
     Raises:
         ModelError: there is no such backbone, or the file doesn't fit it.
     """
-    backbone = registry.backbone(name)
+    backbone = with_normalization(registry.backbone(name), normalization)
+    copied = len(backbone.stages) if copied_stages is None else copied_stages
+    copied = 0 if weights is None else copied
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = _head(backbone, classes, dropout)  # drawn first, so that it is the same with and without a file
-        if weights is None:
-            model = original(name)
-        else:
-            model = empty(name)
-            fill(model, backbone, load_state(weights.path, backbone), weights.path.name)
-    return Network(backbone, list(split(model, backbone.family).values()), head).to(device)
+        new_head = Head(head or HeadSpec(), backbone.feature_width, classes)  # first: the same with and without a file
+        fresh = original(name) if copied < len(backbone.stages) else None
+    stages = list(split(fresh, backbone.family).values()) if fresh is not None else []
+    if weights is not None and copied:
+        stages = [*_pretrained(backbone, weights)[:copied], *stages[copied:]]
+    return Network(backbone, stages, new_head).to(device)
 
 
-def restore(name: str, classes: int, state: Mapping[str, Tensor], *, device: torch.device | str = "cpu") -> Network:
+def _pretrained(backbone: Backbone, weights: WeightsFile) -> list[nn.Module]:
+    model = empty(backbone.name)
+    if weights.of_a_run:
+        stages = nn.ModuleList(split(model, backbone.family).values())
+        prefix = "stages."
+        state = {key.removeprefix(prefix): t for key, t in load_file(weights.path).items() if key.startswith(prefix)}
+        try:
+            stages.load_state_dict(state, strict=True, assign=True)
+        except RuntimeError:
+            raise ModelError("models.not_this_backbone", file=weights.path.name, title=backbone.title) from None
+        return list(stages)
+    fill(model, backbone, load_state(weights.path, backbone), weights.path.name)
+    return list(split(model, backbone.family).values())
+
+
+def with_normalization(backbone: Backbone, normalization: Normalization) -> Backbone:
+    """The backbone wanting its pixels otherwise than it was trained: 0 to 1, or −1 to 1."""
+    if normalization == "pretrained":
+        return backbone
+    mean, std = ((0.0,) * 3, (1.0,) * 3) if normalization == "unit" else ((0.5,) * 3, (0.5,) * 3)
+    return replace(backbone, preprocessing=replace(backbone.preprocessing, mean=mean, std=std))  # type: ignore[arg-type]
+
+
+def restore(
+    name: str,
+    classes: int,
+    state: Mapping[str, Tensor],
+    *,
+    head: HeadSpec | None = None,
+    device: torch.device | str = "cpu",
+) -> Network:
     """A network with the weights of an earlier one's ``state_dict()``; draws nothing, so it is quicker than ``build``.
 
     Raises:
@@ -83,13 +126,18 @@ def restore(name: str, classes: int, state: Mapping[str, Tensor], *, device: tor
     backbone = registry.backbone(name)
     body = split(empty(name), backbone.family)
     with torch.device("meta"):
-        head = _head(backbone, classes, 0.0)
-    network = Network(backbone, list(body.values()), head)
-    network.load_state_dict(dict(state), strict=True, assign=True)
+        new_head = Head(head or HeadSpec(), backbone.feature_width, classes)
+    network = Network(backbone, list(body.values()), new_head)
+    network.load_state_dict(_of_today(state), strict=True, assign=True)
     if any(tensor.is_meta for tensor in chain(network.parameters(), network.buffers())):
         raise RuntimeError(f"{name} has tensors that its state does not hold")
     return network.to(device)
 
 
-def _head(backbone: Backbone, classes: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(backbone.feature_width, classes))
+def _of_today(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Models written before heads had kinds: one linear layer on features as they come."""
+    if "head.1.weight" not in state:
+        return dict(state)
+    weight = state["head.1.weight"]
+    renamed = {key.replace("head.1.", "head.layers.output."): value for key, value in state.items()}
+    return renamed | {"head.mean": torch.zeros(weight.shape[1]), "head.scale": torch.ones(())}

@@ -9,7 +9,7 @@ from typing import Literal
 
 from core.workspace import write_atomically
 
-Source = Literal["imported", "fetched", "cache", "package"]
+Source = Literal["imported", "fetched", "cache", "package", "run"]
 
 _known_hashes: dict[str, str] = {}
 
@@ -21,6 +21,11 @@ class WeightsFile:
     path: Path
     source: Source
     sha256: str
+
+    @property
+    def of_a_run(self) -> bool:
+        """Whether it is an earlier model of Graft's: stages and a head, not a published network."""
+        return self.source == "run"
 
 
 def sha256_of(path: Path, folder: Path) -> str:

@@ -23,6 +23,22 @@ def resolve_depth(depth: int | Literal["all", "none"], stage_count: int) -> int:
     return depth
 
 
+def resolve_scope(
+    frozen: int | Literal["all", "none"], copied: int | Literal["all", "none"], stage_count: int
+) -> tuple[int, int]:
+    """Frozen and copied stages as numbers: what keeps its weights, and what has pretrained weights to begin with.
+
+    Raises:
+        ConfigError: there are not that many, or a stage would be frozen that was not copied.
+    """
+    depth, copies = resolve_depth(frozen, stage_count), resolve_depth(copied, stage_count)
+    if frozen == "all" and copies < stage_count:
+        depth = copies  # as much as makes sense
+    if depth > copies:
+        raise ConfigError("models.frozen_noise", frozen=depth, copied=copies)
+    return depth, copies
+
+
 def freeze(network: "Network", depth: int | Literal["all", "none"]) -> None:
     """Freeze the first ``depth`` stages, counted from the photo, and nothing else; may be called again with another.
 

@@ -4,10 +4,11 @@ The rows come from ``backbones.json``, which ``python -m core.models.table`` mak
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -134,10 +135,16 @@ def _by_name() -> dict[str, Backbone]:
     return {row.name: row for row in backbones()}
 
 
-def trainable_parameters(backbone: Backbone, depth: int | Literal["all", "none"], classes: int) -> int:
-    """How many numbers learn when the first ``depth`` stages are frozen and the new head tells ``classes`` apart."""
+def trainable_parameters(
+    backbone: Backbone, depth: int | Literal["all", "none"], classes: int, hidden: Sequence[int] = ()
+) -> int:
+    """How many numbers learn when the first ``depth`` stages are frozen and the new head tells ``classes`` apart.
+
+    ``hidden`` are the widths of the head's hidden layers.
+    """
     frozen = resolve_depth(depth, len(backbone.stages))
-    head = (backbone.feature_width + 1) * classes
+    widths = (backbone.feature_width, *hidden, classes)
+    head = sum((width + 1) * following for width, following in pairwise(widths))
     return sum(stage.parameters for stage in backbone.stages[frozen:]) + head
 
 

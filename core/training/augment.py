@@ -11,6 +11,7 @@ import random
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 SMALLEST_AREA = 0.5
 ASPECT = (3 / 4, 4 / 3)
@@ -24,11 +25,15 @@ def centre(squares: Tensor, crop: int) -> Tensor:
 
 
 def augmented(squares: Tensor, crop: int, kind: str, draws: list[random.Random]) -> Tensor:
-    """(n, 3, side, side) uint8 → (n, 3, crop, crop) uint8; photo ``i`` is changed by what ``draws[i]`` says."""
+    """(n, 3, side, side) uint8 → (n, 3, crop, crop) uint8; photo ``i`` is changed by what ``draws[i]`` says.
+
+    The whole batch at once and on the device it is on: photo by photo, a GPU would wait for Python.
+    """
     if kind == "none":
         return centre(squares, crop)
-    change = _flip if kind == "flip" else _standard
-    return torch.stack([change(photo, crop, draw) for photo, draw in zip(squares, draws, strict=True)])
+    if kind == "flip":
+        return _mirror_some(centre(squares, crop), [draw.random() < 0.5 for draw in draws])
+    return _standard(squares, crop, draws)
 
 
 def kept_view(squares: Tensor, crop: int, kind: str, hashes: list[str], view: int) -> Tensor:
@@ -50,24 +55,41 @@ def distinct_views(kind: str, views: int) -> int:
     return {"none": 1, "flip": min(views, 2)}.get(kind, views)
 
 
-def _flip(photo: Tensor, crop: int, draw: random.Random) -> Tensor:
-    middle = centre(photo, crop)
-    return mirrored(middle) if draw.random() < 0.5 else middle
+def _mirror_some(pixels: Tensor, which: list[bool]) -> Tensor:
+    chosen = torch.tensor(which, device=pixels.device).view(-1, 1, 1, 1)
+    return torch.where(chosen, mirrored(pixels), pixels)
 
 
-def _standard(photo: Tensor, crop: int, draw: random.Random) -> Tensor:
-    # 1.5 s to import, which runs without it needn't wait for
-    from torchvision.transforms.v2 import functional as transform
+def _standard(squares: Tensor, crop: int, draws: list[random.Random]) -> Tensor:
+    side = squares.shape[-1]
+    maps: list[list[list[float]]] = []
+    colours: list[list[float]] = []
+    for draw in draws:
+        top, left, height, width = _random_box(side, draw)
+        across = width / side * (-1 if draw.random() < 0.5 else 1)  # negative: mirrored
+        # From places in the result to places in the square, both counted from -1 to 1.
+        maps.append([[across, 0.0, (2 * left + width) / side - 1], [0.0, height / side, (2 * top + height) / side - 1]])
+        colours.append([draw.uniform(1 - COLOUR_SHIFT, 1 + COLOUR_SHIFT) for _ in range(3)])
+    places = F.affine_grid(torch.tensor(maps, device=squares.device), [len(maps), 3, crop, crop], align_corners=False)
+    cut = F.grid_sample(squares.float(), places, padding_mode="border", align_corners=False)
+    return _shifted(cut, torch.tensor(colours, device=squares.device)).round().to(torch.uint8)
 
-    side = photo.shape[-1]
-    top, left, height, width = _random_box(side, draw)
-    cut = transform.resized_crop(photo, top, left, height, width, [crop, crop], antialias=True)
-    if draw.random() < 0.5:
-        cut = mirrored(cut)
-    low, high = 1 - COLOUR_SHIFT, 1 + COLOUR_SHIFT
-    cut = transform.adjust_brightness(cut, draw.uniform(low, high))
-    cut = transform.adjust_contrast(cut, draw.uniform(low, high))
-    return transform.adjust_saturation(cut, draw.uniform(low, high))
+
+def _shifted(pixels: Tensor, factors: Tensor) -> Tensor:
+    """(n, 3, h, w) in [0, 255] with brightness, contrast and saturation multiplied by the columns of (n, 3) factors.
+
+    Grey is ITU-R 601's luma; contrast spreads from the photo's mean grey. The same steps as torchvision's adjust_*.
+    """
+    brightness, contrast, saturation = (factors[:, i].view(-1, 1, 1, 1) for i in range(3))
+    bright = (pixels * brightness).clamp(0, 255)
+    middle = _grey(bright).mean(dim=(1, 2, 3), keepdim=True)
+    spread = (contrast * bright + (1 - contrast) * middle).clamp(0, 255)
+    return (saturation * spread + (1 - saturation) * _grey(spread)).clamp(0, 255)
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    weights = torch.tensor([0.2989, 0.587, 0.114], device=pixels.device).view(1, 3, 1, 1)
+    return (pixels * weights).sum(dim=1, keepdim=True)
 
 
 def _random_box(side: int, draw: random.Random) -> tuple[int, int, int, int]:

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from core.errors import RunError
 
 FORMAT = 1
+SAVE_SECONDS = 5.0  # at least, between two checkpoints: a head's epochs last milliseconds
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class Checkpoint:
 
     tensors: Mapping[str, Tensor]
     meta: Mapping[str, object]
+
+    def named(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors called ``prefix.…``, without it."""
+        return {name.removeprefix(f"{prefix}."): t for name, t in self.tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -42,3 +48,26 @@ def load(path: Path) -> Checkpoint | None:
             return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, meta)  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError, OSError):
         raise RunError("runs.broken_file", run=path.parent.name, file=path.name) from None
+
+
+class Saver:
+    """Writes a checkpoint when the last one is some seconds old; writing never takes more than a tenth of the time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._due = time.monotonic() + SAVE_SECONDS
+        self._make: Callable[[], Checkpoint] | None = None
+
+    def __call__(self, make: Callable[[], Checkpoint]) -> None:
+        self._make = make
+        if time.monotonic() >= self._due:
+            self.last_chance()
+
+    def last_chance(self) -> None:
+        """Write what came last, if it isn't written yet: the weights it would hold are about to change."""
+        if self._make is None:
+            return
+        began = time.monotonic()
+        save(self._path, self._make())
+        self._make = None
+        self._due = time.monotonic() + max(SAVE_SECONDS, 9 * (time.monotonic() - began))

@@ -38,3 +38,10 @@ def memory_megabytes(device: torch.device) -> float:
     # Kilobytes on Linux, bytes on macOS (getrusage(2)).
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, of the GPU or of the machine."""
+    told = str(error).lower()
+    out = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+    return out or "out of memory" in told or "can't allocate memory" in told or "not enough memory" in told

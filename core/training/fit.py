@@ -7,39 +7,39 @@ a stop is found again: kept rows by the photo's hash, epochs in ``last.safetenso
 import json
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from core.config import TrainConfig
-from core.data.report import Sample, Split
+from core.data.report import Part, Sample, Split
 from core.errors import DataError
 from core.events import Ended, Evaluated, Event, Notice, PhaseStarted, Started, WeightsReady
-from core.inference.evaluate import evaluate
+from core.inference.evaluate import evaluate, from_probabilities
 from core.inference.predictor import ModelCard, Predictor, write_model
 from core.models import registry
 from core.models.build import Network, build
 from core.models.fetch import FetchStopped
-from core.models.freeze import freeze, resolve_depth
+from core.models.freeze import freeze, resolve_scope
+from core.models.head import HeadSpec
 from core.models.weights import WeightsFile
 from core.runs.store import RunDirectory
 from core.training import checkpoint
 from core.training.augment import distinct_views
-from core.training.checkpoint import Checkpoint
+from core.training.checkpoint import Checkpoint, Saver
 from core.training.device import name, pick
-from core.training.finetune import Activations, FineTuner
-from core.training.head import Features, train_head
+from core.training.finetune import KeptActivations, tune_groups, tune_plan
+from core.training.head import KeptFeatures, head_groups, head_plan, prepare_head
 from core.training.kept import Kept, Recipe, Stopped, channels_last, keep
+from core.training.loop import Loop
 from core.training.obtain import obtain_weights
-from core.training.rows import Rows
 from core.training.score import Best
 from core.training.versions import versions
 from core.workspace import write_atomically
-
-SAVE_SECONDS = 5.0  # between two checkpoints of the head, whose epochs last milliseconds
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class _Run:
     device: torch.device
     best: Best = field(default_factory=Best)
     seconds: dict[str, float] = field(default_factory=dict)
-    saved_at: float = 0.0
+    frozen: int = 0  # stages that keep their weights
+    copied: int = 0  # stages that have pretrained weights to begin with
 
     @contextmanager
     def timed(self, phase: str) -> Generator[None]:
@@ -91,103 +92,124 @@ def fit(
     )
     with run.timed("weights"):
         try:
-            weights = yield from obtain_weights(config, folders.weights, should_stop)
+            weights = yield from obtain_weights(config, folders.weights, should_stop, directory)
         except FetchStopped:
             yield Ended(reason="stopped", seconds=run.seconds)  # what has arrived is kept for the next start
             return
-        backbone = registry.backbone(config.backbone)
-        classes = len(split.classes)
-        network = build(
-            config.backbone, classes, weights=weights, seed=config.seed, dropout=config.dropout, device=run.device
-        )
-        channels_last(network)
-        depth = resolve_depth(config.freeze_depth, len(backbone.stages))
-        freeze(network, depth)
+        network = _network(run, weights)
     yield WeightsReady(
         name=config.backbone,
         source=weights.source if weights else "scratch",
         sha256=weights.sha256 if weights else "",
         trainable_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        frozen_stages=depth,
+        frozen_stages=network.frozen_stages,
     )
     try:
-        reason = yield from _learn(run, network, weights, depth, resumed)
+        reason = yield from _learn(run, network, weights, resumed)
     except Stopped:
         reason = "stopped"
     yield from _finish(run, network, weights, reason)
 
 
-def _learn(
-    run: _Run, network: Network, weights: WeightsFile | None, depth: int, resumed: Checkpoint | None
-) -> Iterator[Event]:
-    """Photos, head and fine-tuning; returns why it ended. ``run.best`` holds the best weights."""
+def _network(run: _Run, weights: WeightsFile | None) -> Network:
+    """The network as the settings want it, with what is frozen frozen."""
     config = run.config
-    finetunes = config.epochs > 0 and depth < len(network.stages)
-    if weights is None and not finetunes:
-        raise DataError("training.scratch_needs_epochs")
-    train, val = yield from _keep(run, network, weights, depth, finetunes)
+    stages = len(registry.backbone(config.backbone).stages)
+    run.frozen, run.copied = resolve_scope(config.freeze_depth, config.copied_stages if weights else 0, stages)
+    if run.copied < stages and (not config.epochs or run.frozen == stages):
+        key = "training.copied_needs_epochs" if weights else "training.scratch_needs_epochs"
+        raise DataError(key, copied=run.copied, stages=stages)
+    network = build(
+        config.backbone, len(run.split.classes), weights=weights, seed=config.seed, head=HeadSpec.of(config),
+        copied_stages=run.copied, normalization=config.normalization, device=run.device,
+    )  # fmt: skip
+    channels_last(network)
+    freeze(network, run.frozen)
+    return network
+
+
+def _learn(run: _Run, network: Network, weights: WeightsFile | None, resumed: Checkpoint | None) -> Iterator[Event]:
+    """Photos, head and fine-tuning; returns why it ended. ``run.best`` holds the best weights."""
+    config, stages = run.config, len(network.stages)
+    finetunes = config.epochs > 0 and run.frozen < stages
+    # Features mean something where the whole body has learnt something; fine-tuning may want to begin without them.
+    heads = run.copied == stages and (config.head_first or not finetunes)
+    train, val = yield from _keep(
+        run, network, weights, features=heads or config.center_features, activations=finetunes
+    )
+    targets, val_targets = _targets(run.split.train), _targets(run.split.val)
     reason = "complete"
     in_finetune = resumed is not None and resumed.meta["phase"] == "finetune"
-    if weights is not None and not in_finetune:
-        with run.timed("head"):
-            done = int(str(resumed.meta["epoch"])) if resumed else 0
-            yield PhaseStarted(phase="head", total=config.head_epochs, done=done)
-            data = Features(*_tensors(train.features, run, "train"), *_tensors(val.features[:1], run, "val"))
-            weight, bias, reason = yield from train_head(
-                config, len(run.split.classes), data, resumed=resumed, best=run.best,
-                save=run_saver(run), should_stop=run.should_stop,
-            )  # fmt: skip
-            _load(network, {"head.weight": weight, "head.bias": bias})
-        _save_best(run)
-        if reason == "stopped" or not finetunes:
-            return reason
-    with run.timed("finetune"):
-        done = int(str(resumed.meta["epoch"])) if in_finetune and resumed else 0
-        yield PhaseStarted(phase="finetune", total=config.epochs, done=done)
-        data = Activations(train.activations, _targets(run.split.train), val.activations[0], _targets(run.split.val))
-        tuner = FineTuner(config, network, depth, data, run.device)
-        if in_finetune and (best := checkpoint.load(run.directory.best)):
-            run.best.tensors = dict(best.tensors)
-        elif run.best.phase == "head":
-            # From here on "the best" is a state of every weight that may change, not of the head alone.
-            run.best.tensors = tuner.trained()
-            _save_best(run)
-        return (yield from tuner.run(
-            resumed=resumed if in_finetune else None, best=run.best,
-            save=lambda point: _save_both(run, point), stop=run.should_stop,
-        ))  # fmt: skip
+    if run.copied == stages and train.features:
+        features = KeptFeatures(train.features, targets, val.features[0], val_targets, run.device)
+        prepare_head(config, network, features)
+        if heads and not in_finetune:
+            plan = head_plan(config, network)
+            loop = Loop(config, plan, network, head_groups(config, network), features, run.device)
+            reason = yield from _phase(run, loop, resumed)
+            if reason == "stopped" or not finetunes:
+                return reason
+            _put_best(run, network)
+    if not finetunes:
+        return reason
+    photos = KeptActivations(
+        config, network, run.frozen, train.activations, targets, val.activations[0], val_targets, run.device
+    )
+    plan = tune_plan(config, run.frozen)
+    groups = tune_groups(config, network, run.frozen, run.copied)
+    loop = Loop(config, plan, network, groups, photos, run.device)
+    return (yield from _phase(run, loop, resumed if in_finetune else None))
 
 
-def _keep(run: _Run, network: Network, weights: WeightsFile | None, depth: int, finetunes: bool) -> Iterator[Event]:
+def _phase(run: _Run, loop: Loop, resumed: Checkpoint | None) -> Iterator[Event]:
+    """One loop, announced, timed and saved."""
+    with run.timed(loop.plan.phase):
+        done = int(str(resumed.meta["epoch"])) if resumed else 0
+        yield PhaseStarted(phase=loop.plan.phase, total=loop.plan.epochs, done=done)
+        save = Saver(run.directory.last)
+        reason = yield from loop.run(resumed=resumed, best=run.best, save=save, stop=run.should_stop)
+        save.last_chance()
+        return reason
+
+
+def _keep(
+    run: _Run, network: Network, weights: WeightsFile | None, *, features: bool, activations: bool
+) -> Iterator[Event]:
     """Run the frozen part once; returns what was kept of the training and of the validation photos."""
     config, split = run.config, run.split
     with run.timed("photos"):
         yield PhaseStarted(phase="photos", total=len(split.train) + len(split.val))
         recipe = Recipe(
             weights_sha256=weights.sha256 if weights else f"scratch {config.seed}",
-            frozen_stages=depth,
+            frozen_stages=run.frozen,
             augment=config.augment,
             views=distinct_views(config.augment, config.views),
-            features=weights is not None,
-            activations=finetunes,
+            features=features and run.copied == len(network.stages),
+            activations=activations,
         )
-        root = Path(split.root)
         kept: list[Kept] = []
         for samples, views in ((split.train, recipe.views), (split.val, 1)):
-            part = replace(recipe, views=views)
-            made = keep(network, part, samples, root, run.folders.cache, run.device, run.should_stop)
-            kept.append((yield from made))
+            kept.append((yield from _kept(run, network, replace(recipe, views=views), samples, "train")))
     return kept[0], kept[1]
+
+
+def _kept(run: _Run, network: Network, recipe: Recipe, samples: tuple[Sample, ...], part: Part) -> Iterator[Event]:
+    return (
+        yield from keep(
+            network, recipe, samples, Path(run.split.root_of(part)), run.folders.cache, run.device, run.should_stop,
+            budget_bytes=round(run.config.kept_gigabytes * 1e9),
+        )
+    )  # fmt: skip
 
 
 def _finish(run: _Run, network: Network, weights: WeightsFile | None, reason: str) -> Iterator[Event]:
     """Put the best weights together, score them on the test part, and say why the run ended."""
     if run.best.phase is not None:
-        _load(network, run.best.tensors)
-        card = ModelCard.of(run.config, run.split, network.backbone, weights)
+        _put_best(run, network)
+        card = ModelCard.of(run.config, run.split, network, weights)
         write_model(run.directory, network, card)
         with run.timed("test"):
-            yield from _score(run)
+            yield from _score(run, network, weights)
     elif reason != "stopped":
         raise DataError("training.too_little", classes=len(run.split.classes), photos=len(run.split.train))
     if reason == "diverged":
@@ -201,54 +223,41 @@ def _finish(run: _Run, network: Network, weights: WeightsFile | None, reason: st
     )
 
 
-def _score(run: _Run) -> Iterator[Event]:
-    """The test part through the very predictor that Try it uses."""
+def _score(run: _Run, network: Network, weights: WeightsFile | None) -> Iterator[Event]:
+    """Every answer on the test part, through what Try it uses as well: the same stages, in the same 32 bits."""
     samples = run.split.test
     if not samples:
         return
-    yield PhaseStarted(phase="test", total=len(samples))
-    predictor = Predictor.load(run.directory, device=run.device)
-    results = yield from evaluate(predictor, samples, Path(run.split.root_of("test")))
+    root = Path(run.split.root_of("test"))
+    results = None
+    if run.best.phase == "head" and weights is not None:
+        with suppress(DataError):  # a photo that can't be read any more: the other way lists it and goes on
+            results = yield from _score_kept(run, network, weights, samples)
+    if results is None:
+        yield PhaseStarted(phase="test", total=len(samples))
+        results = yield from evaluate(Predictor.load(run.directory, device=run.device), samples, root)
     write_atomically(run.directory.metrics, json.dumps(results.to_json(), ensure_ascii=False).encode())
     yield Evaluated(correct=results.correct, total=results.total, accuracy=results.accuracy)
 
 
-def run_saver(run: _Run) -> Callable[[Checkpoint], None]:
-    """Writes the head's checkpoint at most every few seconds."""
-
-    def save(point: Checkpoint) -> None:
-        if time.monotonic() - run.saved_at >= SAVE_SECONDS:
-            checkpoint.save(run.directory.last, point)
-            run.saved_at = time.monotonic()
-
-    run.saved_at = time.monotonic()
-    return save
-
-
-def _save_both(run: _Run, point: Checkpoint) -> None:
-    # Best first: a crash between the two repeats an epoch, and repeating gives the same best again.
-    if run.best.stale == 0:
-        _save_best(run)
-    checkpoint.save(run.directory.last, point)
+def _score_kept(run: _Run, network: Network, weights: WeightsFile, samples: tuple[Sample, ...]) -> Iterator[Event]:
+    """With the body as it was, a test photo's features are the same in every run: they are kept as well."""
+    recipe = Recipe(
+        weights_sha256=weights.sha256, frozen_stages=len(network.stages), augment="none", views=1,
+        features=True, activations=False, exact=True,
+    )  # fmt: skip
+    yield PhaseStarted(phase="test", total=len(samples))
+    kept: Kept = yield from _kept(run, network, recipe, samples, "test")
+    network.head.eval()
+    with torch.inference_mode():
+        x = torch.from_numpy(kept.features[0][:].astype(np.float32)).to(run.device)
+        probabilities = network.head(x).softmax(dim=1).cpu().numpy()
+    return from_probabilities(run.split.classes, samples, probabilities)
 
 
-def _save_best(run: _Run) -> None:
-    if run.best.tensors:
-        checkpoint.save(run.directory.best, Checkpoint(run.best.tensors, run.best.to_json()))
-
-
-def _load(network: Network, tensors: dict[str, Tensor]) -> None:
-    """Put in the weights that training changed: the head's alone, or every trainable stage's as well."""
-    # The head is Dropout, then Linear; on its own it learns without the first.
-    names = {"head.weight": "head.1.weight", "head.bias": "head.1.bias"}
-    network.load_state_dict({names.get(key, key): value for key, value in tensors.items()}, strict=False)
-
-
-def _tensors(views: tuple[Rows, ...], run: _Run, part: str) -> tuple[Tensor, Tensor]:
-    """(views × n, width) features on the device and their targets."""
-    targets = _targets(run.split.train if part == "train" else run.split.val)
-    rows = [torch.from_numpy(view[:].copy()) for view in views]
-    return torch.cat(rows).to(run.device), targets.repeat(len(rows)).to(run.device)
+def _put_best(run: _Run, network: Network) -> None:
+    """The weights that training changed: the head's alone, or every trainable stage's as well."""
+    network.load_state_dict(run.best.tensors, strict=False)
 
 
 def _targets(samples: tuple[Sample, ...]) -> Tensor:

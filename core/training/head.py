@@ -1,197 +1,106 @@
-"""The task-specific layer: a linear head learnt on kept features. Seconds, whatever the backbone.
+"""The head alone, on features that were kept: seconds, whatever the backbone.
 
 Features are centred on the training part's mean and divided by one number, the root mean square of what is left, so
 that one learning rate suits every backbone. (Dividing each feature by its own deviation instead blows up those that
-hardly ever fire: with 200 photos and 1,280 features it cost one to four points on four small photo sets.) Afterwards
-the scaling is folded into the head's weights, so that the saved head takes plain features: ``W' = W / scale``,
-``b' = b - W' · mean``.
+hardly ever fire: with 200 photos and 1,280 features it cost one to four points on four small photo sets.)
 """
 
-import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from core.config import TrainConfig
-from core.errors import ConfigError
-from core.events import EpochEnded, finite
-from core.training.checkpoint import Checkpoint
-from core.training.score import Best, Score, score_logits
+from core.models.build import Network
+from core.training.loop import Plan
+from core.training.optimizers import Groups
+from core.training.rows import Rows
 
-# Kept features are tiny: larger steps than fine-tuning needs keep the processor busy.
-SMALLEST_BATCH = 128
 SMALLEST_SCALE = 1e-6  # features that never change are left as they are instead of being divided by nothing
+MEMORY_BYTES = 1_000_000_000  # more features than that are read from disk batch by batch
+JUDGE_BATCH = 4096
 
 
-@dataclass(frozen=True)
-class Features:
-    """(n, width) float32 and (n,) int64; training has one tensor a view, stacked along n."""
+class KeptFeatures:
+    """Features as they were kept; training has one set of rows a view, all of which an epoch sees."""
 
-    train: Tensor
-    train_targets: Tensor
-    val: Tensor
-    val_targets: Tensor
+    def __init__(
+        self,
+        train: Sequence[Rows],
+        train_targets: Tensor,
+        val: Rows,
+        val_targets: Tensor,
+        device: torch.device,
+    ) -> None:
+        self.device = device
+        self.train_targets = train_targets.repeat(len(train))
+        self.val_count = len(val_targets)
+        self._per_view = len(train_targets)
+        self._views = train
+        self._val, self._val_targets = val, val_targets.to(device)
+        self._shape = train[0][:0].shape[1:]
+        width = int(self._shape[0])
+        fits = 4 * width * (len(self.train_targets) + self.val_count) <= MEMORY_BYTES
+        self._train_here = torch.cat([_tensor(view[:]) for view in train]).to(device) if fits else None
+        self._val_here = _tensor(val[:]).to(device) if fits else None
 
+    def train(self, chosen: Tensor, epoch: int) -> Tensor:
+        del epoch  # kept views don't change
+        if self._train_here is not None:
+            return self._train_here[chosen.to(self.device)]
+        rows = np.empty((len(chosen), *self._shape), np.float32)
+        views, places = np.divmod(chosen.numpy(), self._per_view)
+        for view in np.unique(views):
+            rows[views == view] = self._views[view][places[views == view]]
+        return torch.from_numpy(rows).to(self.device)
 
-def train_head(
-    config: TrainConfig,
-    classes: int,
-    data: Features,
-    *,
-    resumed: Checkpoint | None,
-    best: Best,
-    save: Callable[[Checkpoint], None],
-    should_stop: Callable[[], bool],
-) -> Iterator[EpochEnded]:
-    """Yield an event an epoch; returns (weight, bias, reason): the best head for plain features and why it ended.
+    def val(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, self.val_count, JUDGE_BATCH):
+            which = slice(start, start + JUDGE_BATCH)
+            x = _tensor(self._val[which]).to(self.device) if self._val_here is None else self._val_here[which]
+            yield x, self._val_targets[which]
 
-    ``save`` gets a checkpoint after every epoch and decides how often to write.
-    """
-    mean, scale = _statistics(data.train)
-    train, val = (data.train - mean) / scale, (data.val - mean) / scale
-    head = _new_head(data.train.shape[1], classes).to(train.device)
-    optimizer = _optimizer(config, head)
-    first = 0
-    if resumed is not None:
-        first = _restore(head, optimizer, best, resumed)
-    kept = best.tensors or _plain(head, mean, scale)
-    reason = "complete"
-    for epoch in range(first + 1, config.head_epochs + 1):
-        if best.stale >= config.patience:
-            reason = "patience"
-            break
-        began = time.monotonic()
-        learnt = _pass(config, head, optimizer, train, data.train_targets, epoch)
-        if not math.isfinite(learnt.loss):
-            if best.phase is None:
-                raise ConfigError("training.diverged", name="head_learning_rate", value=config.head_learning_rate)
-            reason = "diverged"
-            break
-        judged = _judge(head, val, data.val_targets)
-        better = best.update("head", epoch, judged or learnt)
-        if better:
-            kept = best.tensors = _plain(head, mean, scale)
-        seconds = time.monotonic() - began
-        yield _event(config, epoch, learnt, judged, seconds, len(train), better)
-        save(_checkpoint(head, optimizer, best, epoch))
-        if should_stop():
-            reason = "stopped"
-            break
-    return kept["head.weight"], kept["head.bias"], reason
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """(width,) mean and the one scale, a scalar, of the training features of all views."""
+        count = len(self.train_targets)
+        total = torch.zeros(self._shape, dtype=torch.float64, device=self.device)
+        for x in self._all():
+            total += x.double().sum(dim=0)
+        mean = (total / count).float()
+        squares = sum(float((x - mean).square().sum(dtype=torch.float64)) for x in self._all())
+        scale = torch.tensor((squares / (count * len(mean))) ** 0.5, device=self.device)
+        return mean, scale if scale > SMALLEST_SCALE else torch.ones_like(scale)
+
+    def _all(self) -> Iterator[Tensor]:
+        for chosen in torch.arange(len(self.train_targets)).split(JUDGE_BATCH):
+            yield self.train(chosen, 0)
 
 
-def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """(width,) mean and the one scale, a scalar."""
-    mean = features.mean(dim=0)
-    scale = (features - mean).square().mean().sqrt()
-    return mean, scale if scale > SMALLEST_SCALE else torch.ones_like(scale)
+def _tensor(rows: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(rows, np.float32))
 
 
-def _new_head(width: int, classes: int) -> nn.Linear:
-    """All zeros: every class starts equally likely, and the problem is convex, so no symmetry must be broken."""
-    head = nn.Linear(width, classes)
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    return head
-
-
-def _optimizer(config: TrainConfig, head: nn.Linear) -> torch.optim.Optimizer:
-    if config.optimizer in ("sgd", "momentum"):
-        return torch.optim.SGD(
-            head.parameters(), config.head_learning_rate, momentum=0.9, weight_decay=config.weight_decay
-        )
-    return torch.optim.AdamW(head.parameters(), config.head_learning_rate, weight_decay=config.weight_decay)
-
-
-def _pass(
-    config: TrainConfig, head: nn.Linear, optimizer: torch.optim.Optimizer, x: Tensor, targets: Tensor, epoch: int
-) -> Score:
-    """One epoch in an order that depends on the seed and the epoch alone, so that a resume repeats it."""
-    generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
-    torch.manual_seed(config.seed * 100_003 + epoch)  # dropout
-    order = torch.randperm(len(x), generator=generator).to(x.device)
-    size = max(config.batch_size, SMALLEST_BATCH)
-    total = Score()
-    for chosen in order.split(size):
-        logits = head(F.dropout(x[chosen], config.dropout))
-        loss = F.cross_entropy(logits, targets[chosen], label_smoothing=config.label_smoothing)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += score_logits(logits.detach(), targets[chosen])
-    return total
-
-
-def _judge(head: nn.Linear, x: Tensor, targets: Tensor) -> Score | None:
-    if not len(x):
-        return None
-    with torch.inference_mode():
-        return score_logits(head(x), targets)
-
-
-def _plain(head: nn.Linear, mean: Tensor, scale: Tensor) -> dict[str, Tensor]:
-    """The head for features as they come."""
-    with torch.inference_mode():
-        weight = head.weight / scale
-        return {"head.weight": weight.clone(), "head.bias": (head.bias - weight @ mean).clone()}
-
-
-def _event(
-    config: TrainConfig, epoch: int, learnt: Score, judged: Score | None, seconds: float, photos: int, better: bool
-) -> EpochEnded:
-    return EpochEnded(
+def head_plan(config: TrainConfig, network: Network) -> Plan:
+    """Everything is behind the kept features: no stage runs."""
+    return Plan(
         phase="head",
-        epoch=epoch,
-        of=config.head_epochs,
-        train_loss=learnt.loss,
-        train_accuracy=learnt.accuracy,
-        val_loss=finite(judged.loss) if judged else None,
-        val_accuracy=judged.accuracy if judged else None,
-        learning_rate=config.head_learning_rate,
-        seconds=seconds,
-        photos_per_second=photos / max(seconds, 1e-9),
-        best=better,
+        first_stage=len(network.stages),
+        epochs=config.head_epochs,
+        batch_size=config.head_batch_size,
+        schedule=config.head_schedule,
+        warm_up=0.0,
+        rate_name="head_learning_rate",
     )
 
 
-def _checkpoint(head: nn.Linear, optimizer: torch.optim.Optimizer, best: Best, epoch: int) -> Checkpoint:
-    tensors = {f"now.{name}": value for name, value in head.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in best.tensors.items()}
-    tensors |= flat_optimizer(optimizer)
-    return Checkpoint(tensors, {"phase": "head", "epoch": epoch, "best": best.to_json()})
+def head_groups(config: TrainConfig, network: Network) -> Groups:
+    return [{"params": list(network.head.parameters()), "lr": config.head_learning_rate}]
 
 
-def _restore(head: nn.Linear, optimizer: torch.optim.Optimizer, best: Best, saved: Checkpoint) -> int:
-    tensors = saved.tensors
-    head.load_state_dict({name: tensors[f"now.{name}"] for name in ("weight", "bias")})
-    device = head.weight.device
-    best.restore(saved.meta["best"])  # type: ignore[arg-type]
-    best.tensors = {name: tensors[f"best.{name}"].to(device) for name in ("head.weight", "head.bias")}
-    restore_optimizer(optimizer, tensors)
-    return int(str(saved.meta["epoch"]))
-
-
-def flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors: ``optimizer.<parameter>.<name>``."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"optimizer.{place}.{name}": value
-        for place, values in state.items()
-        for name, value in values.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor] | object) -> None:
-    """Put back what ``flat_optimizer`` took out; settings such as learning rates come from the config again."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():  # type: ignore[union-attr]
-        if name.startswith("optimizer."):
-            _, place, key = name.split(".", 2)
-            state.setdefault(int(place), {})[key] = value
-    if state:
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+def prepare_head(config: TrainConfig, network: Network, data: KeptFeatures) -> None:
+    """Measure the features' mean and scale, from which the head counts."""
+    if config.center_features:
+        mean, scale = data.statistics()
+        network.head.mean.copy_(mean)
+        network.head.scale.copy_(scale)

@@ -4,15 +4,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from core.events import Phase
+from core.events import Phase, finite
 
 
 @dataclass(frozen=True)
 class Score:
-    """Sums over photos; ``loss`` (mean cross-entropy in nats) and ``accuracy`` (share right) are read off them."""
+    """Sums over photos; ``loss`` (the mean) and ``accuracy`` (share right) are read off them."""
 
     loss_sum: float = 0.0
     right: int = 0
@@ -30,14 +30,33 @@ class Score:
         return Score(self.loss_sum + other.loss_sum, self.right + other.right, self.count + other.count)
 
 
-def score_logits(logits: Tensor, targets: Tensor) -> Score:
-    """Score (n, classes) logits against (n,) targets by plain cross-entropy.
+class Tally:
+    """Adds up batches on the device: asking a GPU for a number after each of them would make it wait."""
 
-    Also where training smooths its labels: else the two curves of a chart would not be of the same quantity.
-    """
-    loss = F.cross_entropy(logits.float(), targets)
-    right = int((logits.argmax(dim=1) == targets).sum())
-    return Score(float(loss) * len(targets), right, len(targets))
+    def __init__(self, device: torch.device) -> None:
+        self._loss = torch.zeros((), device=device, dtype=torch.float64 if device.type != "mps" else torch.float32)
+        self._right = torch.zeros((), device=device, dtype=torch.int64)
+        self._penalty: Tensor | None = None
+        self._steps = self.count = 0
+
+    def add(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """(n,) losses, (n, classes) logits, (n,) targets."""
+        self._loss += losses.sum()
+        self._right += (logits.argmax(dim=1) == targets).sum()
+        self.count += len(targets)
+
+    def add_penalty(self, value: Tensor) -> None:
+        """λR(θ) before a step."""
+        self._penalty = value if self._penalty is None else self._penalty + value
+        self._steps += 1
+
+    def score(self) -> Score:
+        return Score(float(self._loss), int(self._right), self.count)
+
+    @property
+    def penalty(self) -> float | None:
+        """The mean over the steps; None where there was none, or it is no number."""
+        return None if self._penalty is None else finite(float(self._penalty) / self._steps)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from core.data.pixels import centre, squares
 from core.errors import ModelError
 from core.models.architecture import empty, original
 from core.models.build import Network, build, restore
+from core.models.head import HeadSpec
 from core.models.load import fill, load_state
 from core.models.registry import Backbone, backbone, backbones
 from core.models.stages import split
@@ -160,7 +161,7 @@ def test_stages_can_be_run_in_two_goes():
 def test_the_same_seed_draws_the_same_head_with_and_without_a_file(tmp_path):
     weights = find(backbone("efficientnet_lite0"), tmp_path)
     heads = [
-        build("efficientnet_lite0", 3, weights=source, seed=seed).head[1].weight
+        build("efficientnet_lite0", 3, weights=source, seed=seed, head=HeadSpec("hidden")).head.layers.hidden1.weight
         for source, seed in ((weights, 5), (None, 5), (weights, 6))
     ]
     assert torch.equal(heads[0], heads[1])
@@ -182,9 +183,9 @@ def test_building_leaves_everyone_elses_random_numbers_alone():
 
 
 def test_dropout_stands_before_the_last_layer():
-    network = build("mnasnet0_5", 2, weights=None, dropout=0.25)
-    assert [type(layer).__name__ for layer in network.head] == ["Dropout", "Linear"]
-    assert network.head[0].p == 0.25
+    network = build("mnasnet0_5", 2, weights=None, head=HeadSpec(dropout=0.25))
+    assert [type(layer).__name__ for layer in network.head.layers] == ["Dropout", "Linear"]
+    assert network.head.layers.dropout.p == 0.25
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "swin_t", "regnet_y_400mf", "mnasnet0_5"])

@@ -1,0 +1,301 @@
+"""One phase of training, whichever: the head on kept features, or the last stages and the head on kept activations.
+
+Both are the same loop over another beginning. It steps, judges each epoch on the validation photos, keeps the best,
+ends when nothing better comes, and can be taken up again from a checkpoint with the very same result.
+"""
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from core.config import Schedule, TrainConfig
+from core.errors import ConfigError
+from core.events import EpochEnded, Notice, Phase, Progress, finite
+from core.models.build import Network
+from core.training.balance import Order
+from core.training.checkpoint import Checkpoint
+from core.training.device import memory_megabytes, ran_out
+from core.training.ema import Average
+from core.training.mixing import Mixer
+from core.training.objective import Objective, Penalty
+from core.training.optimizers import Groups, flat_optimizer, make_optimizer, rate_share, restore_optimizer
+from core.training.score import Best, Score, Tally
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+REPORT_SECONDS = 0.3  # between two progress events
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What differs between the phases."""
+
+    phase: Phase
+    first_stage: int  # what trains: the stages from here on, and the head
+    epochs: int
+    batch_size: int
+    schedule: Schedule
+    warm_up: float
+    rate_name: str  # the setting to lower where the loss becomes infinite
+    precision: Callable[[], AbstractContextManager[object]] = nullcontext  # makes an autocast, where 16 bits pay
+
+
+class Photos(Protocol):
+    """What leaves stage ``first_stage - 1``, on the device, and the targets."""
+
+    train_targets: Tensor  # on the CPU
+    val_count: int
+
+    def train(self, chosen: Tensor, epoch: int) -> Tensor: ...
+    def val(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+
+class Loop:
+    """Holds a network while a part of it is trained."""
+
+    def __init__(
+        self, config: TrainConfig, plan: Plan, network: Network, groups: Groups, photos: Photos, device: torch.device
+    ) -> None:
+        self.config, self.plan, self.network, self.photos, self.device = config, plan, network, photos, device
+        self.batch_size = plan.batch_size
+        self.classes = network.classes
+        self.optimizer = make_optimizer(config, groups)
+        self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.learns = list(network.stages)[plan.first_stage :]
+        self.order = Order(config, photos.train_targets, self.classes)
+        self.objective = Objective(config, self.order.class_weights(device))
+        named = [(name, value) for name, value in network.named_parameters() if name.startswith(self._prefixes())]
+        # What the head starts from is new: L2-SP draws it to 0. Stages are drawn to where they started.
+        start = {name: value for name, value in named if not name.startswith("head.")}
+        self.penalty = Penalty(config, named, start)
+        self.parameters = [value for _, value in named if value.requires_grad]
+        self.mixer = Mixer(config)
+        self.average = Average(config.ema, self._state()) if config.ema else None
+        self.lonely_photo_fails = any(isinstance(m, BATCH_NORMS) for stage in self.learns for m in stage.modules())
+
+    def run(
+        self,
+        *,
+        resumed: Checkpoint | None,
+        best: Best,
+        save: Callable[[Callable[[], Checkpoint]], None],
+        stop: Callable[[], bool],
+    ) -> Iterator[EpochEnded | Progress | Notice]:
+        """Yield progress between batches and an event an epoch; returns why it ended.
+
+        ``save`` gets something that makes a checkpoint, after every epoch, and decides whether it is worth the time.
+        """
+        best.stale = 0
+        if best.tensors:  # an earlier phase's: from here on the best is a state of all that this one may change
+            best.tensors = {**self._best_state(), **best.tensors}
+        first = self._restore(best, resumed) if resumed is not None else 0
+        self.network.eval()  # frozen stages stay so: their statistics are part of what was kept
+        for epoch in range(first + 1, self.plan.epochs + 1):
+            if best.stale >= self.config.patience:
+                return "patience"
+            began = time.monotonic()
+            tally = yield from self._learn(epoch, stop)
+            if tally is None:
+                return "stopped"  # the half epoch is dropped, so that a resume repeats it whole
+            learnt = tally.score()
+            if not math.isfinite(learnt.loss):
+                return self._diverged(best)
+            judged = self._judge()
+            better = best.update(self.plan.phase, epoch, judged or learnt)
+            if better:
+                best.tensors = self._best_state()
+            yield self._event(epoch, learnt, judged, tally.penalty, time.monotonic() - began, better)
+            save(lambda done=epoch: self.checkpoint(done, best))
+        return "complete"
+
+    def _learn(self, epoch: int, stop: Callable[[], bool]) -> Generator[Progress | Notice, None, Tally | None]:
+        """One epoch, begun again with half the batch where memory runs out; None where the user stopped it."""
+        while True:
+            try:
+                return (yield from self._epoch(epoch, stop))
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error):
+                    raise
+            yield self._halved()
+
+    def _epoch(self, epoch: int, stop: Callable[[], bool]) -> Generator[Progress, None, Tally | None]:
+        """In an order that depends on the seed and the epoch alone, so that a resume repeats it."""
+        torch.manual_seed(self.order.seed(epoch))  # dropout and stochastic depth
+        tally = Tally(self.device)
+        began = reported = time.monotonic()
+        for module in (*self.learns, self.network.head):
+            module.train()
+        for step, chunks in enumerate(self._steps(epoch)):
+            if stop():
+                return None
+            self._set_rates(epoch, step)
+            self._step(chunks, epoch, step, tally)
+            if (now := time.monotonic()) - reported >= REPORT_SECONDS:
+                reported = now
+                yield self._progress(epoch, tally.count, now - began)
+                if not math.isfinite(tally.score().loss):
+                    break
+        return tally
+
+    def _steps(self, epoch: int) -> Iterator[list[Tensor]]:
+        """The photos of each step, in chunks that fit into memory at once: one, but for full-batch descent."""
+        chunks = list(self.order(epoch).split(self.batch_size))
+        if len(chunks) > 1 and len(chunks[-1]) == 1 and self.lonely_photo_fails:
+            chunks.pop()  # BatchNorm can't take the variance of one photo; another epoch shows it
+        if self.config.optimizer == "gradient_descent":
+            yield chunks
+        else:
+            yield from ([chunk] for chunk in chunks)
+
+    def _step(self, chunks: list[Tensor], epoch: int, step: int, tally: Tally) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        photos = sum(len(chunk) for chunk in chunks)
+        for chunk in chunks:
+            targets = self.photos.train_targets[chunk].to(self.device)
+            wanted = self.objective.wanted(targets, self.classes)
+            x = self.photos.train(chunk, epoch)
+            if self.mixer.acts:
+                x, wanted = self.mixer(x, wanted, epoch, step)
+            logits = self._forward(x)
+            loss = self.objective.mean(logits, wanted) * (len(chunk) / photos)
+            loss.backward()  # type: ignore[no-untyped-call]
+            tally.add(self.objective.judge(logits.detach(), targets), logits.detach(), targets)
+        if self.penalty.acts:
+            penalty = self.penalty()
+            penalty.backward()  # type: ignore[no-untyped-call]
+            tally.add_penalty(penalty.detach())
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.follow(self._state())
+
+    def _forward(self, x: Tensor) -> Tensor:
+        with self.plan.precision():
+            return self.network.head(self.network.run_stages(x, self.plan.first_stage)).float()
+
+    def _judge(self) -> Score | None:
+        """On the validation photos, with averaged weights where they are what will be kept."""
+        if not self.photos.val_count:
+            return None
+        for module in (*self.learns, self.network.head):
+            module.eval()
+        tally = Tally(self.device)
+        with self._averaged(), torch.inference_mode():
+            for x, targets in self.photos.val():
+                logits = self._forward(x)
+                tally.add(self.objective.judge(logits, targets), logits, targets)
+        return tally.score()
+
+    @contextmanager
+    def _averaged(self) -> Generator[None]:
+        if self.average is None:
+            yield
+            return
+        own = {name: value.clone() for name, value in self._state().items()}
+        self._put(self.average.tensors)
+        try:
+            yield
+        finally:
+            self._put(own)
+
+    def _halved(self) -> Notice:
+        """Make room: half the photos a step. Raises ConfigError where one photo is too much already."""
+        if self.batch_size == 1:
+            raise ConfigError("training.no_memory", device=str(self.device))
+        self.batch_size //= 2
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return Notice(key="training.notice.halved", values={"batch": self.batch_size, "before": self.batch_size * 2})
+
+    @property
+    def steps_an_epoch(self) -> int:
+        return 1 if self.config.optimizer == "gradient_descent" else math.ceil(self.order.count / self.batch_size)
+
+    def _set_rates(self, epoch: int, step: int) -> None:
+        share = self._share(epoch, step)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * share
+
+    def _share(self, epoch: int, step: int) -> float:
+        steps = self.steps_an_epoch
+        done = (epoch - 1) * steps + step
+        return rate_share(self.plan.schedule, done, self.plan.epochs * steps, epoch, self.plan.warm_up)
+
+    def _prefixes(self) -> tuple[str, ...]:
+        learning = range(self.plan.first_stage, len(self.network.stages))
+        return (*(f"stages.{place}." for place in learning), "head.")
+
+    def _state(self) -> dict[str, Tensor]:
+        """What training may change, as it is: trainable stages, with their statistics, and the head."""
+        return {k: v for k, v in self.network.state_dict().items() if k.startswith(self._prefixes())}
+
+    def _best_state(self) -> dict[str, Tensor]:
+        now = self.average.tensors if self.average is not None else self._state()
+        return {name: value.detach().clone() for name, value in now.items()}
+
+    def _put(self, tensors: Mapping[str, Tensor]) -> None:
+        self.network.load_state_dict(dict(tensors), strict=False)
+
+    def _progress(self, epoch: int, photos: int, seconds: float) -> Progress:
+        """In photos over all epochs, so that the time left covers the whole phase."""
+        per_epoch = self.order.count
+        return Progress(
+            phase=self.plan.phase,
+            done=(epoch - 1) * per_epoch + photos,
+            total=self.plan.epochs * per_epoch,
+            per_second=photos / max(seconds, 1e-9),
+            memory_megabytes=memory_megabytes(self.device),
+        )
+
+    def _event(
+        self, epoch: int, learnt: Score, judged: Score | None, penalty: float | None, seconds: float, better: bool
+    ) -> EpochEnded:
+        return EpochEnded(
+            phase=self.plan.phase,
+            epoch=epoch,
+            of=self.plan.epochs,
+            train_loss=learnt.loss,
+            train_accuracy=learnt.accuracy,
+            val_loss=finite(judged.loss) if judged else None,
+            val_accuracy=judged.accuracy if judged else None,
+            learning_rate=max(self.rates) * self._share(epoch, self.steps_an_epoch - 1),
+            seconds=seconds,
+            photos_per_second=learnt.count / max(seconds, 1e-9),
+            memory_megabytes=memory_megabytes(self.device),
+            best=better,
+            penalty=penalty,
+        )
+
+    def _diverged(self, best: Best) -> str:
+        if best.phase is None:
+            raise ConfigError(
+                "training.diverged", name=self.plan.rate_name, value=getattr(self.config, self.plan.rate_name)
+            )
+        return "diverged"
+
+    def checkpoint(self, epoch: int, best: Best) -> Checkpoint:
+        """Everything a resume needs, in one file: what is now, what was best, and the optimiser's memory."""
+        tensors = {f"now.{name}": value for name, value in self._state().items()}
+        tensors |= {f"best.{name}": value for name, value in best.tensors.items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": value for name, value in self.average.saved().items()}
+        tensors |= flat_optimizer(self.optimizer)
+        meta = {"phase": self.plan.phase, "epoch": epoch, "best": best.to_json(), "batch_size": self.batch_size}
+        return Checkpoint(tensors, meta)
+
+    def _restore(self, best: Best, saved: Checkpoint) -> int:
+        self._put(saved.named("now"))
+        if self.average is not None:
+            self.average.take(saved.named("average"), self.device)
+        restore_optimizer(self.optimizer, saved.tensors)
+        best.restore(saved.meta["best"])  # type: ignore[arg-type]
+        best.tensors = {name: value.to(self.device) for name, value in saved.named("best").items()}
+        self.batch_size = int(str(saved.meta["batch_size"]))
+        return int(str(saved.meta["epoch"]))
