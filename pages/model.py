@@ -7,7 +7,7 @@ from core.config import TrainConfig
 from core.data.report import DatasetReport
 from core.errors import CoreError
 from core.words import say
-from pages.parts import backbones, choices, panels, state
+from pages.parts import backbones, choices, panels, preview, scope, settings, starts, state
 
 
 def main() -> None:
@@ -25,16 +25,18 @@ def main() -> None:
         return
     backbone = backbones.chosen()
     backbones.work_ahead(state.dataset())
-    config = choices.preset(divided, backbone)
+    plan = choices.plan(divided, backbone)
     ready = backbones.weights_ready(backbone)
     start = st.container(key="start_action")
     st.subheader(say("model.backbone"), anchor=False)
     backbones.cards()
+    starts.choose(plan.config, backbone, plan.models)
     st.subheader(say("model.depth"), anchor=False)
-    config = choices.depth(config, backbone, len(divided.classes), divided)
-    config = choices.all_settings(config)
+    scope.show(plan.config, plan.scope, backbone, divided)
+    settings.all_settings(plan.config, plan.suggested, len(divided.classes))
+    preview.show(plan.config, backbone, divided)
     with start:
-        _start(config, known, ready)
+        _start(plan.config, known, ready)
 
 
 def _start(config: TrainConfig, known: DatasetReport, ready: bool) -> None:

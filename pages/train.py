@@ -40,7 +40,7 @@ def _watch(run: RunDirectory) -> None:
         if _stop_button(run):
             runs.stop(run)
             st.toast(say("train.stopping"))
-        live.curves(known)
+        live.curves(known, run.info().config.loss)
         if not known.open or young != _is_young(run):
             st.rerun()
 
@@ -61,7 +61,7 @@ def _over(run: RunDirectory, known: RunState) -> None:
         if known.status != "finished" and st.button(say("train.resume"), key="resume", icon=":material/play_arrow:"):
             _resume(run)
     live.facts(known)
-    live.curves(known)
+    live.curves(known, run.info().config.loss)
     live.record(run, known)
 
 

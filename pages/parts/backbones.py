@@ -7,7 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import runs
+from core import recipes, runs
+from core.config import Preset
 from core.data.datasets import Dataset
 from core.errors import CoreError, ModelError
 from core.models import registry, speed, weights
@@ -24,17 +25,32 @@ COLUMNS = 3
 
 
 def chosen() -> Backbone:
-    """The backbone named in the address, else the one used before, else the default."""
-    name = st.query_params.get(QUERY) or st.session_state.get("backbone") or DEFAULT
+    """The backbone named in the address, else the one used before, else the textbook's, else the default."""
+    asked = textbook_asked()
+    textbook = recipes.TEXTBOOK[asked] if asked else None
+    name = st.query_params.get(QUERY) or st.session_state.get("backbone") or textbook or DEFAULT
     try:
         backbone = registry.backbone(name)
     except CoreError:
         backbone = registry.backbone(DEFAULT)
-    _choose(backbone.name)
+    choose(backbone.name)
     return backbone
 
 
-def _choose(name: str) -> None:
+def textbooks() -> list[Preset]:
+    """The set-ups of courses whose backbone Graft has."""
+    names = {one.name for one in registry.backbones()}
+    return [preset for preset, backbone in recipes.TEXTBOOK.items() if backbone in names]
+
+
+def textbook_asked() -> Preset | None:
+    """The textbook set-up in the address, which has the button's own words."""
+    asked = st.query_params.get("preset")
+    return next((one for one in textbooks() if say(f"model.preset.{one}") == asked), None)
+
+
+def choose(name: str) -> None:
+    """Use this backbone from now on."""
     st.session_state["backbone"] = name
     if name != DEFAULT or QUERY in st.query_params:
         st.query_params[QUERY] = name
@@ -122,7 +138,7 @@ def cards() -> None:
             format_func=lambda name: registry.backbone(name).title,
         )  # fmt: skip
         if picked != now.name:
-            _choose(picked)
+            choose(picked)
             st.rerun()
     if _measuring().goes_on or (missing and _works_ahead()):
         _wait_for_measuring(len(missing))
@@ -152,7 +168,7 @@ def _card(one: Backbone, now: Backbone, folder: Path) -> None:
     if one.name == now.name:
         st.badge(say("model.used"), icon=":material/check:", color="green")
     elif st.button(say("model.use"), key=f"use_{one.name}"):
-        _choose(one.name)
+        choose(one.name)
         st.rerun()
 
 

@@ -59,14 +59,14 @@ def _speed(known: RunState) -> str:
     return f"{known.epochs[-1].photos_per_second:,.0f}" if known.epochs else ""
 
 
-def curves(known: RunState) -> None:
-    """Loss and accuracy over the epochs; zoom and legend stay while points arrive."""
+def curves(known: RunState, loss: str) -> None:
+    """Loss (of that name) and accuracy over the epochs; zoom and legend stay while points arrive."""
     if not known.epochs:
         return
     points = charts.thinned(known.epochs, LONGEST_CURVE)
     for metric in ("loss", "accuracy"):
-        figure = charts.curves(points, metric)
-        plot(figure, key=f"curve_{metric}", alt=charts.curves_alt(points, metric), height=300)
+        figure = charts.curves(points, metric, loss)
+        plot(figure, key=f"curve_{metric}", alt=charts.curves_alt(points, metric, loss), height=300)
 
 
 def problems(run: RunDirectory, known: RunState) -> None:

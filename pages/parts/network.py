@@ -1,4 +1,6 @@
-"""The picture of a network as a grafted shoot: frozen stages are the rootstock, what trains is the scion.
+"""The picture of a network as a grafted shoot: frozen stages are the rootstock, copied ones that train the scion.
+
+Stages that start from noise are a seedling: they were learnt by nobody yet.
 
 The cut between them can be dragged, clicked and moved by arrow keys; Python hears of it when it has settled.
 """
@@ -25,10 +27,13 @@ def network_picture(
     *,
     key: str,
     interactive: bool,
+    copied: int | None = None,
     classes: int | None = None,
     on_change: Callable[[int], None] | None = None,
 ) -> int | None:
     """Draw ``stages`` in order from the photo, the first ``frozen`` of them frozen, then the head.
+
+    All but the first ``copied`` start from noise; where the cut moves beyond them, as many are copied as are frozen.
 
     Returns the new number of frozen stages right after the user has moved the cut, else None. ``on_change`` gets the
     same before the script runs, so that a page can draw with it at once.
@@ -39,27 +44,40 @@ def network_picture(
         if on_change is not None and depth is not None:
             on_change(depth)
 
-    result = _element()(key=key, data=picture(stages, frozen, interactive, classes), on_depth_change=moved)
+    result = _element()(key=key, data=picture(stages, frozen, interactive, classes, copied), on_depth_change=moved)
     return _depth(result.depth, len(stages))
 
 
-def picture(stages: Sequence[StageRow], frozen: int, interactive: bool, classes: int | None) -> dict[str, Any]:
+def picture(
+    stages: Sequence[StageRow], frozen: int, interactive: bool, classes: int | None, copied: int | None = None
+) -> dict[str, Any]:
     """Everything the drawing needs, words included: the browser only draws."""
-    depth = min(max(0, frozen), len(stages))
+    count = len(stages)
+    depth = min(max(0, frozen), count)
+    from_start = count if copied is None else min(max(depth, copied), count)
     return {
         "stages": [_stage(name, parameters, shape) for name, parameters, shape in stages],
         "frozen": depth,
+        "copied": from_start,
         "interactive": interactive,
-        "captions": [caption(len(stages), at) for at in range(len(stages) + 1)],
+        "captions": [caption(count, at, max(at, from_start)) for at in range(count + 1)],
         "words": {
-            **{name: say(f"network.{name}") for name in ("photo", "head", "frozen", "trains", "slider", "hint")},
+            **{name: say(f"network.{name}") for name in ("photo", "head", *REGIONS, "slider", "hint")},
             "classes": say("network.your_classes") if classes is None else say("network.classes", n=classes),
         },
     }
 
 
-def caption(stages: int, frozen: int) -> str:
-    """The picture in a sentence; it stands below the picture and is what a screen reader says."""
+REGIONS = ("frozen", "trains", "new")
+
+
+def caption(stages: int, frozen: int, copied: int | None = None) -> str:
+    """The picture in a sentence, by the scope's name; it stands below and is what a screen reader says."""
+    if copied is not None and copied < stages:
+        if copied == 0:
+            return say("network.caption.scratch", n=stages)
+        key = "network.caption.local" if frozen == 0 else "network.caption.local_frozen"
+        return say(key, n=stages - copied, copied=copied, frozen=frozen, stages=stages)
     if frozen >= stages:
         return say("network.caption.all", n=stages)
     if frozen == 0:

@@ -159,3 +159,39 @@ def forget_upload(purpose: intake.Purpose) -> None:
     """The photos have become something else, or are done with: the next upload begins anew."""
     st.session_state.pop(f"upload_{purpose}", None)
     st.query_params.pop(UPLOAD[purpose], None)
+
+
+def changes(preset: str) -> dict[str, object]:
+    """What was changed in "all settings", by field: each preset keeps its own."""
+    return st.session_state.setdefault("changes", {}).setdefault(preset, {})
+
+
+def scope(backbone: str, preset: str) -> tuple[int, int] | None:
+    """Frozen and copied stages as they were chosen for this backbone and preset."""
+    return st.session_state.setdefault("scopes", {}).get((backbone, preset))
+
+
+def remember_scope(backbone: str, preset: str, counts: tuple[int, int] | None) -> None:
+    """None goes back to what the preset suggests."""
+    scopes = st.session_state.setdefault("scopes", {})
+    scopes.pop((backbone, preset), None)
+    if counts is not None:
+        scopes[backbone, preset] = counts
+
+
+def start() -> str:
+    """Where the network starts from: ``pretrained``, ``scratch``, or the id of an earlier run."""
+    return st.session_state.get("chosen_start", "pretrained")
+
+
+def remember_start(chosen: str) -> None:
+    st.session_state["chosen_start"] = chosen
+
+
+def textbook() -> str | None:
+    """The textbook set-up that was asked for last; it stays among the presets' buttons."""
+    return st.session_state.get("textbook")
+
+
+def remember_textbook(preset: str) -> None:
+    st.session_state["textbook"] = preset

@@ -33,6 +33,8 @@ class EpochPoint(Protocol):
     def val_accuracy(self) -> float | None: ...
     @property
     def best(self) -> bool: ...
+    @property
+    def penalty(self) -> float | None: ...
 
 
 Point = TypeVar("Point", bound=EpochPoint)
@@ -55,8 +57,11 @@ def thinned(points: Sequence[Point], longest: int) -> list[Point]:
     return [point for place, point in enumerate(points) if kept(place)]
 
 
-def curves(points: Sequence[EpochPoint], metric: Metric) -> go.Figure:
-    """Training and validation over the epochs, head first; the phases parted by a thin line, the best epoch marked."""
+def curves(points: Sequence[EpochPoint], metric: Metric, loss: str | None = None) -> go.Figure:
+    """Training and validation over the epochs, head first; the phases parted by a thin line, the best epoch marked.
+
+    ``loss`` is the name of the run's L(θ); its regulariser λR(θ), where it has one, is drawn beside it.
+    """
     places = _places(points)
     train = [_value(point, metric, "train") for point in points]
     validation = [_value(point, metric, "val") for point in points]
@@ -68,6 +73,8 @@ def curves(points: Sequence[EpochPoint], metric: Metric) -> go.Figure:
             _line("validation", places, validation, mode, hover["validation"], LIGHT.validation, "solid", "circle")
         )
         traces.extend(_best_mark(points, places, validation))
+    if metric == "loss" and any(point.penalty is not None for point in points):
+        traces.append(_penalty(points, places, mode))
     traces.extend(_end_labels(places, train, validation))
     y_axis = {"loss": {"rangemode": "tozero"}, "accuracy": {"tickformat": ".0%", "autorangeoptions": SHARE}}[metric]
     # Whole epochs only: plotly would put ticks between the first few.
@@ -76,7 +83,7 @@ def curves(points: Sequence[EpochPoint], metric: Metric) -> go.Figure:
         x_axis["dtick"] = 1
     return draw(
         traces,
-        say(f"charts.curves.{metric}"),
+        _title(metric, loss),
         height=320,
         hovermode="x unified",
         margin={"r": 60},
@@ -86,9 +93,23 @@ def curves(points: Sequence[EpochPoint], metric: Metric) -> go.Figure:
     )
 
 
-def curves_alt(points: Sequence[EpochPoint], metric: Metric) -> str:
+def _title(metric: Metric, loss: str | None) -> str:
+    if metric == "accuracy" or loss is None:
+        return say(f"charts.curves.{metric}")
+    return say("charts.curves.loss_named", name=say(f"charts.curves.of.{loss}"))
+
+
+def _penalty(points: Sequence[EpochPoint], places: list[int], mode: str) -> dict[str, Any]:
+    hover = say("charts.curves.hover.loss", name=say("charts.curves.penalty"))
+    values = [point.penalty for point in points]
+    return _line("penalty", places, values, mode, hover, LIGHT.series[3], "dashdot", "diamond-open")
+
+
+def curves_alt(points: Sequence[EpochPoint], metric: Metric, loss: str | None = None) -> str:
     """``Line chart of the loss over 12 epochs: training went from 1.20 to 0.10, validation from …``."""
     chart = say(f"charts.curves.alt.{metric}")
+    if metric == "loss" and loss is not None:
+        chart = say("charts.curves.alt.loss_named", name=say(f"charts.curves.of.{loss}"))
     if not points:
         return say("charts.curves.alt.nothing", chart=chart)
     lines = []
@@ -98,6 +119,12 @@ def curves_alt(points: Sequence[EpochPoint], metric: Metric) -> str:
             first, last = _spoken(values[0], metric), _spoken(values[-1], metric)
             key = series if len(values) > 1 else f"{series}_now"
             lines.append(say(f"charts.curves.alt.{key}", first=first, last=last))
+    penalties = [point.penalty for point in points if point.penalty is not None]
+    if metric == "loss" and penalties:
+        first, last = _spoken(penalties[0], metric), _spoken(penalties[-1], metric)
+        lines.append(
+            say(f"charts.curves.alt.{'penalty' if len(penalties) > 1 else 'penalty_now'}", first=first, last=last)
+        )
     places = _places(points)
     sentences = [say("charts.curves.alt.over", chart=chart, n=places[-1], lines=listed(lines))]
     best = _best(points)
