@@ -4,8 +4,8 @@
     python -m benchmarks.datasets digits INTO
 
 ``digits`` are scikit-learn's handwritten ones, 50 of each, 8 × 8 pixels drawn at 96 × 96: as far from ImageNet's photos
-as pictures get, and at hand wherever scikit-learn is. A SOURCE that has ``train`` and ``val`` already is taken as it is.
-Files are linked where the disk allows it, and copied elsewhere.
+as pictures get, and at hand wherever scikit-learn is. A SOURCE that has ``train`` and ``val`` already is taken as it
+is. Files are linked where the disk allows it, and copied elsewhere.
 """
 
 import argparse

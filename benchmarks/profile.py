@@ -28,7 +28,7 @@ PRESETS = ("fast", "balanced", "best")
 # What a run imports, by the modules that the terminal's ``train`` comes to.
 RUN = "import core.__main__, core.training.fit, core.inference.predictor"
 IMPORT_LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| (\s*)(\S+)")
-ROWS = 15
+ROWS = 20
 
 
 def main() -> None:

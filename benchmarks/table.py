@@ -4,6 +4,10 @@ import statistics
 from pathlib import Path
 
 from benchmarks.results import read
+from benchmarks.sections import where
+from benchmarks.sections.compare import compare
+from benchmarks.sections.engine import depths, forward, gpu
+from benchmarks.sections.profile import profile
 
 README = Path(__file__).parent / "README.md"
 INTRODUCTION = """# What was measured
@@ -16,6 +20,8 @@ Figures are of the machine and day given; read ratios rather than seconds, for o
 def main() -> None:
     parts = [INTRODUCTION, first_model(read("first_model")), server(read("server")), scan(read("scan"))]
     parts.append(upload(read("upload")))
+    parts += [compare(read("compare")), depths(read("depths")), forward(read("forward")), gpu(read("gpu"))]
+    parts.append(profile(read("profile")))
     README.write_text("\n".join(part for part in parts if part), "utf-8")
 
 
@@ -112,11 +118,6 @@ def upload(found: dict | None) -> str:
 
 `{found["command"]}`
 """
-
-
-def where(found: dict) -> str:
-    machine = found["machine"]
-    return f"{machine['processor']}, {machine['cores']} cores, {machine['date']}."
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """AutoGluon's ``MultiModalPredictor(label=…).fit(train)`` on ResNet-18 with given weights, scored on ``val``.
 
-Its defaults, but for the network: all layers learn, AdamW at 1e-4 with a decay by layers, up to 20 epochs with patience,
-and a soup of the three best. Prints one JSON object. Run it with a Python that has autogluon.multimodal:
+Its defaults, but for the network: all layers learn, AdamW at 1e-4 with a decay by layers, up to 20 epochs with
+patience, and a soup of the three best. Prints one JSON object. Run it with a Python that has autogluon.multimodal:
 ``python -m benchmarks.peers.autogluon_predictor FOLDER --weights FILE``.
 """
 
