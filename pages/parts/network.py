@@ -76,8 +76,7 @@ def caption(stages: int, frozen: int, copied: int | None = None) -> str:
     if copied is not None and copied < stages:
         if copied == 0:
             return say("network.caption.scratch", n=stages)
-        key = "network.caption.local" if frozen == 0 else "network.caption.local_frozen"
-        return say(key, n=stages - copied, copied=copied, frozen=frozen, stages=stages)
+        return say("network.caption.local", n=stages - copied, copied=copied, frozen=frozen, stages=stages)
     if frozen >= stages:
         return say("network.caption.all", n=stages)
     if frozen == 0:

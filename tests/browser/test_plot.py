@@ -177,7 +177,10 @@ def test_arrow_keys_move_the_cut_and_python_hears_of_it_once_it_rests(drawn):
     slider.focus()
     slider.press("ArrowLeft")
     slider.press("ArrowLeft")
-    assert slider.get_attribute("aria-valuetext") == "Frozen: 1 of 3. The last 2 stages and the head train."
+    assert (
+        slider.get_attribute("aria-valuetext")
+        == "Semi-global transfer. Copied: all 3 stages; frozen: 1. The last 2 stages and the head train."
+    )
     drawn.get_by_text("frozen=1").wait_for()
     slider.press("Home")
     drawn.get_by_text("frozen=0").wait_for()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -93,6 +94,42 @@ def test_traces_keep_their_identity_while_points_arrive_so_that_the_legend_is_ke
     assert set(before) <= set(after)
     assert None not in after
     assert charts.curves(RUN[:1], "loss").layout.uirevision == charts.curves(RUN, "loss").layout.uirevision
+
+
+def regular(penalties: list[float | None]) -> list[EpochEnded]:
+    return [replace(point, penalty=penalty) for point, penalty in zip(RUN, penalties, strict=False)]
+
+
+def test_the_regulariser_has_a_line_of_its_own_in_the_loss_chart_only():
+    points = regular([None, None, None, 0.2, 0.15])
+    line = trace(charts.curves(points, "loss"), "penalty")
+    assert (list(line.x), list(line.y)) == ([1, 2, 3, 4, 5], [None, None, None, 0.2, 0.15])
+    others = [trace(charts.curves(points, "loss"), uid) for uid in ("train", "validation")]
+    for other in others:
+        assert line.line.dash != other.line.dash
+        assert line.line.color != other.line.color
+        assert line.marker.symbol != other.marker.symbol
+    assert line.showlegend is not False
+    assert line.name == "λR(θ), the regulariser"
+    assert "penalty" not in [one.uid for one in charts.curves(points, "accuracy").data]
+    assert "penalty" not in [one.uid for one in charts.curves(RUN, "loss").data]
+
+
+def test_a_sentence_says_the_regularisers_numbers():
+    points = regular([0.5, 0.4])
+    assert "and the regulariser λR(θ) from 0.50 to 0.40." in charts.curves_alt(points, "loss")
+    assert "and the regulariser λR(θ) at 0.50." in charts.curves_alt(points[:1], "loss")
+    assert "regulariser" not in charts.curves_alt(points, "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [("cross_entropy", "cross-entropy"), ("mse", "mean squared error"), ("focal", "focal loss")],
+)
+def test_the_loss_chart_says_which_loss_it_is(loss, said):
+    assert charts.curves(RUN, "loss", loss).layout.legend.title.text == f"Loss L(θ), {said}: lower is better"
+    assert charts.curves(RUN, "accuracy", loss).layout.legend.title.text == "Accuracy: higher is better"
+    assert charts.curves_alt(RUN, "loss", loss).startswith(f"Line chart of the loss ({said}) over 5 epochs")
 
 
 def test_without_validation_photos_there_is_one_line_and_a_true_sentence():
@@ -240,6 +277,7 @@ def figures() -> dict[str, object]:
     found = results()
     return {
         "loss": charts.curves(RUN, "loss"),
+        "regular": charts.curves(regular([0.5, 0.4, 0.3, 0.2, 0.1]), "loss", "mse"),
         "accuracy": charts.curves(RUN, "accuracy"),
         "confusion": charts.confusion(found.confusion(), found.classes),
         "per_class": charts.per_class_bars(found.class_scores()),

@@ -49,17 +49,32 @@ def test_parameters_are_said_shortly(parameters, said):
 
 
 @pytest.mark.parametrize(
-    ("frozen", "said"),
+    ("frozen", "copied", "said"),
     [
-        (0, "Nothing is frozen. All 3 stages and the head train: the slowest choice, and it needs many photos."),
-        (1, "Frozen: 1 of 3. The last 2 stages and the head train."),
-        (2, "Frozen: 2 of 3. The last stage and the head train."),
-        (3, "All 3 stages stay frozen. Only the head trains: the fastest choice, and the safest with few photos."),
+        (3, 3, "Global transfer, head only: all 3 stages are copied and stay frozen, and only the head trains. "
+               "The fastest choice, and the safest with few photos."),
+        (2, 3, "Semi-global transfer. Copied: all 3 stages; frozen: 2. The last stage and the head train."),
+        (1, 3, "Semi-global transfer. Copied: all 3 stages; frozen: 1. The last 2 stages and the head train."),
+        (0, 3, "Global transfer, everything fine-tuned: all 3 stages are copied, and all of them train with the head. "
+               "The slowest choice, and it needs many photos."),
+        (0, 1, "Local transfer. Copied: 1 of 3 stages; frozen: 0. The last 2 stages and the head start from noise."),
+        (1, 2, "Local transfer. Copied: 2 of 3 stages; frozen: 1. The last stage and the head start from noise."),
+        (0, 0, "From scratch: nothing is copied. All 3 stages and the head start from noise."),
     ],
-)
-def test_each_depth_has_its_sentence(frozen, said):
-    assert caption(3, frozen) == said
-    assert picture(STAGES, frozen, True, None)["captions"][frozen] == said
+)  # fmt: skip
+def test_each_scope_has_its_sentence(frozen, copied, said):
+    assert caption(3, frozen, copied) == said
+    assert picture(STAGES, frozen, True, None, copied)["captions"][frozen] == said
+
+
+def test_where_the_cut_goes_beyond_what_is_copied_it_takes_it_along():
+    captions = picture(STAGES, 0, True, None, 1)["captions"]
+    assert captions == [caption(3, 0, 1), caption(3, 1, 1), caption(3, 2, 2), caption(3, 3, 3)]
+
+
+@pytest.mark.parametrize(("frozen", "copied", "drawn"), [(2, 1, 2), (1, 2, 2), (0, None, 3), (0, 99, 3), (0, -1, 0)])
+def test_a_frozen_stage_is_always_a_copied_one(frozen, copied, drawn):
+    assert picture(STAGES, frozen, True, None, copied)["copied"] == drawn
 
 
 def test_a_stage_tells_its_size_in_words():
