@@ -7,6 +7,7 @@ from benchmarks.results import read
 from benchmarks.sections import where
 from benchmarks.sections.compare import compare
 from benchmarks.sections.engine import depths, forward, gpu
+from benchmarks.sections.growth import growth
 from benchmarks.sections.profile import profile
 
 README = Path(__file__).parent / "README.md"
@@ -21,7 +22,7 @@ def main() -> None:
     parts = [INTRODUCTION, first_model(read("first_model")), server(read("server")), scan(read("scan"))]
     parts.append(upload(read("upload")))
     parts += [compare(read("compare")), depths(read("depths")), forward(read("forward")), gpu(read("gpu"))]
-    parts.append(profile(read("profile")))
+    parts += [profile(read("profile")), growth(read("growth"))]
     README.write_text("\n".join(part for part in parts if part), "utf-8")
 
 
