@@ -9,6 +9,7 @@ from benchmarks.sections.compare import compare
 from benchmarks.sections.engine import depths, forward, gpu
 from benchmarks.sections.growth import growth
 from benchmarks.sections.profile import profile
+from benchmarks.sections.start import start
 
 README = Path(__file__).parent / "README.md"
 INTRODUCTION = """# What was measured
