@@ -23,7 +23,7 @@ def main() -> None:
     parts = [INTRODUCTION, first_model(read("first_model")), server(read("server")), scan(read("scan"))]
     parts.append(upload(read("upload")))
     parts += [compare(read("compare")), depths(read("depths")), forward(read("forward")), gpu(read("gpu"))]
-    parts += [profile(read("profile")), growth(read("growth"))]
+    parts += [profile(read("profile")), growth(read("growth")), start(read("start"))]
     README.write_text("\n".join(part for part in parts if part), "utf-8")
 
 
