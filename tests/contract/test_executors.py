@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from core.config import TrainConfig
 from core.data.scan import scan
 from core.data.split import split
 from core.errors import RunError
-from core.runs import RunDirectory, watch
+from core.runs import RunDirectory, reserve, watch
 from core.runs.executor import Executor, InlineExecutor, LocalExecutor
+from core.runs.reserve import Reserve
 from tests.photos import make_folder
 
 SECONDS = 90.0
@@ -28,9 +30,32 @@ def photos(tmp_path_factory) -> Path:
     return make_folder(tmp_path_factory.mktemp("photos"))
 
 
-@pytest.fixture(params=[InlineExecutor, LocalExecutor], ids=lambda kind: kind.__name__)
-def executor(request) -> Executor:
-    return request.param()
+class StandbyExecutor(LocalExecutor):
+    """The same with a process that stood by for every run."""
+
+    def __init__(self) -> None:
+        self.reserve = Reserve()
+
+    def start(self, run: RunDirectory) -> None:
+        standby = self.reserve.warm(reserve.home_of(run))
+        assert standby is not None
+        until = time.monotonic() + SECONDS
+        while not standby.ready:
+            assert time.monotonic() < until, "it never got ready"
+            time.sleep(0.02)
+        super().start(run)
+        assert standby.run == run
+
+
+@pytest.fixture(params=[InlineExecutor, LocalExecutor, StandbyExecutor], ids=lambda kind: kind.__name__)
+def executor(request, monkeypatch) -> Iterator[Executor]:
+    made = request.param()
+    if isinstance(made, StandbyExecutor):
+        monkeypatch.setenv("GRAFT_STANDBY", "1")
+        monkeypatch.setattr(reserve, "take", made.reserve.take)
+    yield made
+    if isinstance(made, StandbyExecutor):
+        made.reserve.let_go()
 
 
 def submit(folder: Path, photos: Path, config: TrainConfig, executor: Executor) -> RunDirectory:
