@@ -46,6 +46,7 @@ class PhaseStarted(Event):
     phase: Phase = "photos"
     total: int = 0
     done: int = 0
+    precision: str = ""  # of a training phase: "float32" or "bfloat16"
 
 
 @dataclass(frozen=True)

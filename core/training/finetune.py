@@ -41,6 +41,11 @@ class KeptActivations:
         self.preprocessing = network.backbone.preprocessing
         self.train_targets, self.val_count = train_targets, len(val_targets)
         self._train, self._val, self._val_targets = train, val, val_targets.to(device)
+        self.channels_last = True  # how maps lie in memory
+
+    def some(self, photos: int) -> Tensor:
+        """The first few, for a trial."""
+        return self.train(torch.arange(min(photos, len(self.train_targets))), 1)
 
     def train(self, chosen: Tensor, epoch: int) -> Tensor:
         """A view of each photo, drawn from the seed, the epoch and the photo alone."""
@@ -49,7 +54,7 @@ class KeptActivations:
         if not self.boundary:
             squares = self._squares(self._train[0][places])
             crops = augmented(squares, self.preprocessing.crop, self.config.augment, draws)
-            return normalised(crops, self.preprocessing)
+            return self._laid_out(normalised(crops, self.preprocessing))
         views = np.array([draw.randrange(len(self._train)) for draw in draws])
         rows = self._train[0][places]
         for view in range(1, len(self._train)):
@@ -64,14 +69,18 @@ class KeptActivations:
             if self.boundary:
                 yield self._activations(rows), targets
             else:
-                yield normalised(centre(self._squares(rows), self.preprocessing.crop), self.preprocessing), targets
+                crops = centre(self._squares(rows), self.preprocessing.crop)
+                yield self._laid_out(normalised(crops, self.preprocessing)), targets
 
     def _squares(self, rows: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Tensor:
         return torch.from_numpy(rows).to(self.device).permute(0, 3, 1, 2)
 
     def _activations(self, rows: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Tensor:
-        x = torch.from_numpy(rows).to(self.device).float()
-        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+        return self._laid_out(torch.from_numpy(rows).to(self.device).float())
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        order = torch.channels_last if self.channels_last else torch.contiguous_format
+        return x.contiguous(memory_format=order) if x.dim() == 4 else x
 
 
 def tune_groups(config: TrainConfig, network: Network, boundary: int, copied: int) -> Groups:

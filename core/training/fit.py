@@ -37,6 +37,7 @@ from core.training.head import KeptFeatures, head_groups, head_plan, prepare_hea
 from core.training.kept import Kept, Recipe, Stopped, channels_last, keep
 from core.training.loop import Loop
 from core.training.obtain import obtain_weights
+from core.training.precision import choose, lay_out
 from core.training.score import Best
 from core.training.versions import versions
 from core.workspace import write_atomically
@@ -155,17 +156,28 @@ def _learn(run: _Run, network: Network, weights: WeightsFile | None, resumed: Ch
     photos = KeptActivations(
         config, network, run.frozen, train.activations, targets, val.activations[0], val_targets, run.device
     )
-    plan = tune_plan(config, run.frozen)
-    groups = tune_groups(config, network, run.frozen, run.copied)
-    loop = Loop(config, plan, network, groups, photos, run.device)
+    loop = _tuner(run, network, photos)
     return (yield from _phase(run, loop, resumed if in_finetune else None))
+
+
+def _tuner(run: _Run, network: Network, photos: KeptActivations) -> Loop:
+    """The loop over stages and head, computing the way that is quickest here."""
+    config, device = run.config, run.device
+    with run.timed("trial"):
+        memory = run.folders.cache / f"way-{config.backbone}-{run.frozen}-{config.head}-{device.type}.json"
+        way = choose(config, network, run.frozen, photos.some, memory)
+        lay_out(network, way)
+        photos.channels_last = way.channels_last
+    plan = replace(tune_plan(config, run.frozen), way=way)
+    groups = tune_groups(config, network, run.frozen, run.copied)
+    return Loop(config, plan, network, groups, photos, device)
 
 
 def _phase(run: _Run, loop: Loop, resumed: Checkpoint | None) -> Iterator[Event]:
     """One loop, announced, timed and saved."""
     with run.timed(loop.plan.phase):
         done = int(str(resumed.meta["epoch"])) if resumed else 0
-        yield PhaseStarted(phase=loop.plan.phase, total=loop.plan.epochs, done=done)
+        yield PhaseStarted(phase=loop.plan.phase, total=loop.plan.epochs, done=done, precision=loop.plan.way.bits)
         save = Saver(run.directory.last)
         reason = yield from loop.run(resumed=resumed, best=run.best, save=save, stop=run.should_stop)
         save.last_chance()
@@ -247,7 +259,8 @@ def _score_kept(run: _Run, network: Network, weights: WeightsFile, samples: tupl
         features=True, activations=False, exact=True,
     )  # fmt: skip
     yield PhaseStarted(phase="test", total=len(samples))
-    kept: Kept = yield from _kept(run, network, recipe, samples, "test")
+    to_the_end = replace(run, should_stop=lambda: False)  # a run that was stopped is scored as well
+    kept: Kept = yield from _kept(to_the_end, network, recipe, samples, "test")
     network.head.eval()
     with torch.inference_mode():
         x = torch.from_numpy(kept.features[0][:].astype(np.float32)).to(run.device)

@@ -7,8 +7,8 @@ ends when nothing better comes, and can be taken up again from a checkpoint with
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -25,6 +25,7 @@ from core.training.ema import Average
 from core.training.mixing import Mixer
 from core.training.objective import Objective, Penalty
 from core.training.optimizers import Groups, flat_optimizer, make_optimizer, rate_share, restore_optimizer
+from core.training.precision import Way
 from core.training.score import Best, Score, Tally
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -42,7 +43,7 @@ class Plan:
     schedule: Schedule
     warm_up: float
     rate_name: str  # the setting to lower where the loss becomes infinite
-    precision: Callable[[], AbstractContextManager[object]] = nullcontext  # makes an autocast, where 16 bits pay
+    way: Way = field(default_factory=Way)  # how it computes
 
 
 class Photos(Protocol):
@@ -63,6 +64,7 @@ class Loop:
     ) -> None:
         self.config, self.plan, self.network, self.photos, self.device = config, plan, network, photos, device
         self.batch_size = plan.batch_size
+        self._autocast = plan.way.autocast(device)
         self.classes = network.classes
         self.optimizer = make_optimizer(config, groups)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
@@ -70,8 +72,9 @@ class Loop:
         self.order = Order(config, photos.train_targets, self.classes)
         self.objective = Objective(config, self.order.class_weights(device))
         named = [(name, value) for name, value in network.named_parameters() if name.startswith(self._prefixes())]
-        # What the head starts from is new: L2-SP draws it to 0. Stages are drawn to where they started.
-        start = {name: value for name, value in named if not name.startswith("head.")}
+        # L2-SP draws copied stages to where they started, and what is new to 0: the head, and stages begun from noise.
+        copied = tuple(f"stages.{place}." for place in range(network.copied_stages))
+        start = {name: value for name, value in named if name.startswith(copied)}
         self.penalty = Penalty(config, named, start)
         self.parameters = [value for _, value in named if value.requires_grad]
         self.mixer = Mixer(config)
@@ -176,7 +179,7 @@ class Loop:
             self.average.follow(self._state())
 
     def _forward(self, x: Tensor) -> Tensor:
-        with self.plan.precision():
+        with self._autocast():
             return self.network.head(self.network.run_stages(x, self.plan.first_stage)).float()
 
     def _judge(self) -> Score | None:
