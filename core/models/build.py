@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -28,6 +29,7 @@ class Network(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.head = head
         self.frozen_stages = 0  # set by ``core.models.freeze.freeze``
+        self.copied_stages = 0  # the first ones, which do not start from noise; set by ``build``
 
     @property
     def classes(self) -> int:
@@ -83,7 +85,9 @@ def build(
     stages = list(split(fresh, backbone.family).values()) if fresh is not None else []
     if weights is not None and copied:
         stages = [*_pretrained(backbone, weights)[:copied], *stages[copied:]]
-    return Network(backbone, stages, new_head).to(device)
+    network = Network(backbone, stages, new_head)
+    network.copied_stages = copied
+    return network.to(device)
 
 
 def _pretrained(backbone: Backbone, weights: WeightsFile) -> list[nn.Module]:
@@ -91,10 +95,10 @@ def _pretrained(backbone: Backbone, weights: WeightsFile) -> list[nn.Module]:
     if weights.of_a_run:
         stages = nn.ModuleList(split(model, backbone.family).values())
         prefix = "stages."
-        state = {key.removeprefix(prefix): t for key, t in load_file(weights.path).items() if key.startswith(prefix)}
         try:
+            state = {k.removeprefix(prefix): t for k, t in load_file(weights.path).items() if k.startswith(prefix)}
             stages.load_state_dict(state, strict=True, assign=True)
-        except RuntimeError:
+        except (RuntimeError, SafetensorError):
             raise ModelError("models.not_this_backbone", file=weights.path.name, title=backbone.title) from None
         return list(stages)
     fill(model, backbone, load_state(weights.path, backbone), weights.path.name)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.errors import RunError
 
-FORMAT = 1
+FORMAT = 2  # 1: before heads had kinds
 SAVE_SECONDS = 5.0  # at least, between two checkpoints: a head's epochs last milliseconds
 
 
@@ -39,12 +39,17 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path) -> Checkpoint | None:
-    """What was saved, or None where nothing was. RunError names a file that can't be read."""
+    """What was saved, or None where nothing was, or in another format: then a run begins again.
+
+    RunError names a file that can't be read.
+    """
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {}).get("graft", "{}"))
+            if meta.get("format") != FORMAT:
+                return None
             return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, meta)  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError, OSError):
         raise RunError("runs.broken_file", run=path.parent.name, file=path.name) from None

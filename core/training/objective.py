@@ -41,7 +41,9 @@ class Objective:
             return (logits.softmax(dim=1) - wanted).square().mean(dim=1)
         log_p = logits.log_softmax(dim=1)
         if self.kind == "focal":
-            return -(wanted * (1 - log_p.exp()).pow(self.gamma) * log_p).sum(dim=1)
+            # At p = 1 the slope of (1 - p)^γ is infinite for γ below 1, and infinity times nothing is no number.
+            doubt = (1 - log_p.exp()).clamp(min=torch.finfo(log_p.dtype).eps)
+            return -(wanted * doubt.pow(self.gamma) * log_p).sum(dim=1)
         return -(wanted * log_p).sum(dim=1)
 
     def mean(self, logits: Tensor, wanted: Tensor) -> Tensor:

@@ -51,9 +51,11 @@ def earlier_model(config: TrainConfig, run: RunDirectory) -> WeightsFile:
     """The model of the run that ``start_from`` names: one beside ``run`` by its id, or a folder as typed."""
     named = config.start_from
     earlier = RunDirectory(run.path.parent / named if ID_PATTERN.fullmatch(named) else Path(named))
-    if not earlier.has_model:
-        raise RunError("training.no_earlier_model", run=named)
-    backbone = str(json.loads(earlier.model_card.read_text("utf-8"))["backbone"])
+    try:
+        backbone = str(json.loads(earlier.model_card.read_text("utf-8"))["backbone"])
+        sha256 = hashed(earlier.model)
+    except (OSError, ValueError, KeyError, TypeError):  # not there, no possible name, or no card of ours
+        raise RunError("training.no_earlier_model", run=named[:80]) from None
     if backbone != config.backbone:
         raise ConfigError("training.other_backbone", run=named, earlier=backbone, backbone=config.backbone)
-    return WeightsFile(earlier.model, "run", hashed(earlier.model))
+    return WeightsFile(earlier.model, "run", sha256)
