@@ -1,12 +1,13 @@
 """Graft beside other tools: seconds from a cold start to a scored model, and its accuracy on photos never trained on.
 
     python -m benchmarks.compare --data NAME=FOLDER … --weights FOLDER [--methods METHOD[=SEEDS] …] [--seeds 3]
-        [--peers-python PYTHON] [--autogluon-python PYTHON] [--tutorial-epochs 25] [--resume | --again]
+        [--peers-python PYTHON] [--autogluon-python PYTHON] [--tutorial-epochs 25] [--resume] [--again [METHOD …]]
 
 FOLDER holds train/ and val/ with a folder a class (``benchmarks.datasets`` makes such). Each figure is one whole
 process, started after the one before it has ended; Graft gets an empty run directory and an empty workspace each time.
 All methods but those with ``-default`` in their name start from one and the same file, ResNet-18's in the weights
-folder. A row is written after each process: ``--resume`` goes on after the last one, ``--again`` starts over.
+folder. A row is written after each process: ``--resume`` goes on after the last one, ``--again`` starts over, and
+``--again METHOD …`` drops those methods' rows alone.
 """
 
 import argparse
@@ -49,9 +50,11 @@ class Job:
 def main() -> None:
     options = parse()
     found = read(options.into)
-    if found and not options.resume and not options.again:
+    if found and not options.resume and options.again is None:
         sys.exit(f"{options.into}.json holds {len(found['rows'])} rows: go on with --resume, start over with --again.")
-    rows: list[Row] = found["rows"] if found and options.resume else []
+    rows: list[Row] = found["rows"] if found else []
+    if options.again is not None:
+        rows = [row for row in rows if options.again and row["method"] not in options.again]
     todo = [job for job in jobs(options) if not any(job.matches(row) for row in rows)]
     failed = 0
     for number, job in enumerate(todo, 1):
@@ -79,9 +82,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--autogluon-python", metavar="PYTHON", help="one that has autogluon.multimodal")
     parser.add_argument("--tutorial-epochs", type=int, default=25)
     parser.add_argument("--into", default="compare", metavar="NAME", help="of the file below measured/")
-    again = parser.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true")
-    again.add_argument("--again", action="store_true")
+    parser.add_argument("--resume", action="store_true", help="keep the rows there are")
+    parser.add_argument(
+        "--again", nargs="*", choices=METHODS, metavar="METHOD", help="measure anew; all without a name"
+    )
     options = parser.parse_args()
     options.data = [(name, Path(folder)) for name, _, folder in (text.partition("=") for text in options.data)]
     seeds = (text.partition("=") for text in options.methods)
@@ -165,17 +169,12 @@ def timed(words: list[str], environment: dict[str, str]) -> tuple[float, Row]:
 
 
 def keep(options: argparse.Namespace, rows: list[Row]) -> None:
-    names = " ".join(f"{name}=FOLDER" for name, _ in options.data)
-    pythons = "".join(
-        f" {flag} PYTHON"
-        for flag, given in (
-            ("--peers-python", options.peers_python),
-            ("--autogluon-python", options.autogluon_python),
-        )
-        if given
-    )
+    names = " ".join(f"{name}=FOLDER" for name in dict.fromkeys(row["data"] for row in rows))
+    methods = {row["method"] for row in rows}
+    peers = " --peers-python PYTHON" if methods & FASTAI.keys() else ""
+    peers += " --autogluon-python PYTHON" if "autogluon" in methods else ""
     write(options.into, {
-        "command": f"python -m benchmarks.compare --data {names} --weights FOLDER{pythons}",
+        "command": f"python -m benchmarks.compare --data {names} --weights FOLDER{peers}",
         "weights": options.file.name, "machine": machine(), "rows": rows,
     })  # fmt: skip
 

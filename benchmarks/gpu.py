@@ -35,6 +35,7 @@ from core.runs import store
 from core.training.fit import Folders, fit
 
 BACKBONE = "resnet50"
+DEVICE = "cuda"
 CLASSES = 10
 STEPS = 50  # of the bare loop, after as many to warm up as below
 WARM_UP_STEPS = 10
@@ -72,14 +73,14 @@ def main() -> None:
 def finetune(photos: Split, folders: Folders, batch: int, epochs: int) -> list[EpochEnded]:
     config = TrainConfig(
         backbone=BACKBONE, freeze_depth="none", weights="scratch", preset="custom", epochs=epochs, batch_size=batch,
-        augment="flip", patience=epochs, device="cuda",
+        augment="flip", patience=epochs, device=DEVICE,
     )  # fmt: skip
     return [event for event in told(config, photos, folders) if event.phase == "finetune"]
 
 
 def head_epochs(photos: Split, folders: Folders) -> float:
     """Epochs a second of the head, by the median epoch."""
-    config = TrainConfig(backbone=BACKBONE, augment="none", head_epochs=100, patience=100, device="cuda")
+    config = TrainConfig(backbone=BACKBONE, augment="none", head_epochs=100, patience=100, device=DEVICE)
     return 1 / statistics.median(event.seconds for event in told(config, photos, folders))
 
 
@@ -94,7 +95,7 @@ def told(config: TrainConfig, photos: Split, folders: Folders) -> Iterator[Epoch
 
 def bare_steps(batch: int) -> float:
     """Photos a second of the same step with nothing to wait for."""
-    device = torch.device("cuda")
+    device = torch.device(DEVICE)
     network = build(BACKBONE, CLASSES, weights=None, device=device).train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-4, weight_decay=1e-2)
     crop = registry.backbone(BACKBONE).preprocessing.crop
