@@ -17,7 +17,8 @@ from pathlib import Path
 from core.processes import start_listener
 from core.runs.store import RunDirectory
 
-LEAST_MEMORY_BYTES = 1_500_000_000  # available; a standby takes a third of it, and a run needs the rest
+# Available. A standby takes 540 MB once it has imported torch, 780 MB after it has computed; a run needs the rest.
+LEAST_MEMORY_BYTES = 1_500_000_000
 # From handing a run over to the standby's word that it has it. Less than a launch's heartbeat counts (5 s), so that no
 # page takes the run for lost before a new process has it.
 TAKEN_SECONDS = 4.0
