@@ -29,10 +29,16 @@ def status(known: RunState) -> None:
         st.progress(known.share_done, text=text)
     elif known.status in ("failed", "lost"):
         st.error(words, icon=ICONS[known.status])
-    else:
+    elif not _diverged(known):
         st.success(words, icon=ICONS[known.status])
+    elif not any(notice.key.endswith(".diverged") for notice in known.notices):
+        st.warning(words, icon=ICONS["failed"])  # otherwise the notice says it, and which epoch was kept
     for notice in known.notices:
         st.warning(panels.shown(notice.key, **dict(notice.values or {})), icon=":material/warning:")
+
+
+def _diverged(known: RunState) -> bool:
+    return known.ended is not None and known.ended.reason == "diverged"
 
 
 def facts(known: RunState) -> None:

@@ -70,6 +70,9 @@ h1, h2, h3 {{ letter-spacing: -0.01em; text-wrap: balance; }}
 /* Several pictures in one row don't touch. */
 .stImage {{ gap: 0.75rem; }}
 
+/* A formula shrinks on a phone instead of scrolling, which a keyboard couldn't reach. */
+.stApp .katex-display {{ overflow: visible; font-size: min(1em, 3.4vw); }}
+
 /* Numbers that change each second keep their place. */
 [data-testid="stMetricValue"] {{ font-variant-numeric: tabular-nums; }}
 

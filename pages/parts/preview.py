@@ -46,7 +46,8 @@ def show(config: TrainConfig, backbone: Backbone, divided: Split) -> None:
     if not place.open:
         return
     with place:
-        files = tuple(str(Path(divided.root_of("train")) / sample.path) for sample in _some(divided))
+        root = Path(divided.root_of("train"))
+        files = tuple((str(root / sample.path), sample.sha256) for sample in _some(divided))
         with st.spinner(say("model.preview.working"), show_time=True):
             view = _view(files, backbone.name, config.augment, config.normalization)
         if not view.photos:
@@ -66,14 +67,14 @@ def _some(divided: Split) -> list[Sample]:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _view(files: tuple[str, ...], backbone: str, augment: str, normalization: str) -> View:
+def _view(files: tuple[tuple[str, str], ...], backbone: str, augment: str, normalization: str) -> View:
     from core.models.build import with_normalization
 
     wanted = with_normalization(registry.backbone(backbone), normalization).preprocessing
-    squares: dict[str, Picture] = {}
-    for file in files:
+    squares: dict[tuple[str, str], Picture] = {}
+    for path, sha256 in files:
         try:
-            squares[file] = square(Path(file), wanted.resize, wanted.interpolation)
+            squares[Path(path).name, sha256] = square(Path(path), wanted.resize, wanted.interpolation)
         except (UnusablePhoto, OSError):
             continue  # gone or broken since the scan
     if not squares:
@@ -81,17 +82,17 @@ def _view(files: tuple[str, ...], backbone: str, augment: str, normalization: st
     return _looked_at(squares, wanted, augment)
 
 
-def _looked_at(squares: dict[str, Picture], wanted: Preprocessing, augment: str) -> View:
-    """Torch is imported here, at the first look, and not before."""
+def _looked_at(squares: dict[tuple[str, str], Picture], wanted: Preprocessing, augment: str) -> View:
+    """Torch is imported here, at the first look, and not before. Versions are drawn by a photo's hash, as in a run."""
     import torch
 
     from core.training.augment import distinct_views, kept_view
     from core.training.frozen import normalised
 
-    names = list(squares)
+    hashes = [sha256 for _, sha256 in squares]
     batch = torch.from_numpy(np.stack(list(squares.values()))).permute(0, 3, 1, 2)
     versions = [
-        kept_view(batch, wanted.crop, augment, names, view) for view in range(distinct_views(augment, VERSIONS))
+        kept_view(batch, wanted.crop, augment, hashes, view) for view in range(distinct_views(augment, VERSIONS))
     ]
     numbers = normalised(versions[0], wanted)
     low, high = numbers.min(), numbers.max()
@@ -99,8 +100,8 @@ def _looked_at(squares: dict[str, Picture], wanted: Preprocessing, augment: str)
     by_colour = numbers.permute(1, 0, 2, 3).flatten(1)
     measured = (by_colour.mean(1), by_colour.std(1), by_colour.amin(1), by_colour.amax(1))
     photos = tuple(
-        Seen(Path(name).name, tuple(_picture(version[place]) for version in versions), _picture(visible[place]))
-        for place, name in enumerate(names)
+        Seen(name, tuple(_picture(version[place]) for version in versions), _picture(visible[place]))
+        for place, (name, _) in enumerate(squares)
     )
     return View(photos, wanted, {row: tuple(told.tolist()) for row, told in zip(ROWS, measured, strict=True)})
 

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import runs
 from core.errors import RunError
-from core.events import Failed
+from core.events import Ended, EpochEnded, Failed, Notice
 from core.runs.store import EventWriter
 from core.words import say
 from core.workspace import Workspace
@@ -149,6 +149,20 @@ def test_a_failed_run_tells_its_error_and_offers_to_go_on(
     assert recorder.started[-1].id == run.id
     assert say("train.ended.failed") not in boxes(page)
     assert page.button(key="stop")
+
+
+def test_a_run_whose_loss_became_infinite_says_so_once_and_not_as_a_success(
+    visit: Visit, workspace: Workspace, recorder: Recorder
+) -> None:
+    run = make_run(workspace, make_photos(workspace), recorder)
+    writer = EventWriter(run)
+    writer.append(EpochEnded(epoch=1, of=9, train_loss=1.0, best=True))
+    writer.append(Notice(key="training.notice.diverged", values={"epoch": 1}))
+    writer.append(Ended(reason="diverged", best_phase="head", best_epoch=1))
+    writer.close()
+    page = visit("train", run=run.id)
+    assert [box.value for box in page.warning] == [say("training.notice.diverged", epoch=1)]
+    assert not page.success
 
 
 def test_stopping_leaves_the_flag_and_says_so(visit: Visit, workspace: Workspace, recorder: Recorder) -> None:

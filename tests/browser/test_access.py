@@ -122,6 +122,24 @@ def test_a_filled_page_is_open_to_all(open_page: Callable[..., Any], filled: Fil
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_setting_and_what_the_network_sees_is_open_to_all(
+    open_page: Callable[..., Any], filled: Filled, scheme: str
+) -> None:
+    page = open_page(color_scheme=scheme)
+    visit(page, filled.server, filled.address("model"))
+    copied = page.locator("[class*='st-key-copied_'] input")
+    for _ in range(3):
+        copied.press("ArrowLeft")
+    see(page, "Local transfer. Copied: 5 of 8 stages; frozen: 5. The last 3 stages and the head start from noise.")
+    page.locator(".st-key-all_settings summary").click()
+    see(page, "Regulariser R(θ)")
+    page.locator(".st-key-preview summary").click()
+    see(page, "standard deviation")
+    assert page.locator(".katex-mathml").count() == 1  # the objective, readable aloud
+    assert_open_to_all(page)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_run_in_the_middle_is_open_to_all(open_page: Callable[..., Any], filled: Filled, scheme: str) -> None:
     page = open_page(color_scheme=scheme)
     visit(page, filled.server, f"train?run={filled.running.id}")

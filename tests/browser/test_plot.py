@@ -172,7 +172,7 @@ def test_a_wide_chart_shrinks_with_its_page(open_page, stage, settled):
 
 
 def test_arrow_keys_move_the_cut_and_python_hears_of_it_once_it_rests(drawn):
-    slider = drawn.get_by_role("slider")
+    slider = drawn.get_by_role("slider").first
     assert slider.get_attribute("aria-valuenow") == "3"
     slider.focus()
     slider.press("ArrowLeft")
@@ -190,7 +190,7 @@ def test_arrow_keys_move_the_cut_and_python_hears_of_it_once_it_rests(drawn):
 
 
 def test_the_cut_can_be_dragged(drawn):
-    handle = drawn.get_by_role("slider")
+    handle = drawn.get_by_role("slider").first
     handle.scroll_into_view_if_needed()
     box = handle.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -209,11 +209,40 @@ def test_a_click_on_a_stage_freezes_up_to_it_or_thaws_from_it(drawn):
     drawn.get_by_text("frozen=2").wait_for()
 
 
+def looks(network):
+    """How each stage looks: frozen, new, or neither."""
+    blocks = network.locator(".block").all()
+    classes = [set((block.get_attribute("class") or "").split()) for block in blocks]
+    return [next(iter(one & {"frozen", "new"}), "trains") for one in classes]
+
+
+def test_where_the_cut_goes_beyond_the_copied_stages_they_come_along(drawn):
+    network = drawn.locator("figure").last
+    assert looks(network) == ["trains", "trains", "new"]
+    network = drawn.locator("figure").last
+    slider = network.get_by_role("slider")
+    slider.focus()
+    for _ in range(3):
+        slider.press("ArrowRight")
+    assert looks(network) == ["frozen", "frozen", "frozen"]
+    assert slider.get_attribute("aria-valuetext").startswith("Global transfer, head only")
+    slider.press("Home")
+    assert looks(network) == ["trains", "trains", "new"]
+
+
+def test_new_stages_differ_in_pattern_and_sign_and_not_only_in_colour(drawn):
+    block = drawn.locator("figure").last.locator(".block.new")
+    assert block.locator(".soil").is_visible()
+    assert block.locator(".seed").is_visible()
+    assert not block.locator(".sprout").is_visible()
+    assert drawn.locator("figure").last.locator(".region.new").text_content().strip() == "new: starts from noise"
+
+
 def test_on_a_phone_the_shoot_grows_upwards_and_fits(open_page, stage, settled):
     page = open_page(viewport={"width": 420, "height": 900})
     page.goto(stage.url)
     settled(page)
-    slider = page.get_by_role("slider")
+    slider = page.get_by_role("slider").first
     assert slider.get_attribute("aria-orientation") == "vertical"
     boxes = [block.bounding_box() for block in page.locator(".upright").first.locator(".block").all()]
     assert [box["y"] for box in boxes] == sorted((box["y"] for box in boxes), reverse=True)

@@ -115,6 +115,14 @@ def test_the_regulariser_has_a_line_of_its_own_in_the_loss_chart_only():
     assert "penalty" not in [one.uid for one in charts.curves(RUN, "loss").data]
 
 
+def test_the_regulariser_is_named_at_its_end_where_no_other_line_ends():
+    far, near = regular([0.1, 0.2, 0.3, 0.9, 1.0]), regular([0.1, 0.2, 0.3, 0.3, 0.32])
+    label = trace(charts.curves(far, "loss"), "penalty_label")
+    assert (list(label.x), list(label.y), list(label.text)) == ([5], [1.0], ["λR(θ)"])
+    assert label.legendgroup == "penalty"
+    assert "penalty_label" not in [one.uid for one in charts.curves(near, "loss").data]
+
+
 def test_a_sentence_says_the_regularisers_numbers():
     points = regular([0.5, 0.4])
     assert "and the regulariser λR(θ) from 0.50 to 0.40." in charts.curves_alt(points, "loss")

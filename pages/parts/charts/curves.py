@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from core.words import say
@@ -75,6 +75,7 @@ def curves(points: Sequence[EpochPoint], metric: Metric, loss: str | None = None
         traces.extend(_best_mark(points, places, validation))
     if metric == "loss" and any(point.penalty is not None for point in points):
         traces.append(_penalty(points, places, mode))
+        traces.extend(_penalty_label(traces[-1], [*train, *validation], places))
     traces.extend(_end_labels(places, train, validation))
     y_axis = {"loss": {"rangemode": "tozero"}, "accuracy": {"tickformat": ".0%", "autorangeoptions": SHARE}}[metric]
     # Whole epochs only: plotly would put ticks between the first few.
@@ -103,6 +104,18 @@ def _penalty(points: Sequence[EpochPoint], places: list[int], mode: str) -> dict
     hover = say("charts.curves.hover.loss", name=say("charts.curves.penalty"))
     values = [point.penalty for point in points]
     return _line("penalty", places, values, mode, hover, LIGHT.series[3], "dashdot", "diamond-open")
+
+
+def _penalty_label(line: Mapping[str, Any], others: list[float | None], places: list[int]) -> list[dict[str, Any]]:
+    """Its short name at its end, unless another line ends there; the legend has the whole name."""
+    values = [value for value in line["y"] if value is not None]
+    known = [value for value in others if value is not None]
+    ends = [value for value in (others[len(places) - 1], others[-1]) if value is not None]
+    spread = max(*values, *known) - min(*values, *known)
+    if line["y"][-1] is None or any(abs(values[-1] - end) <= 0.12 * spread for end in ends):
+        return []
+    name = say("charts.curves.penalty_short")
+    return [_end_label("penalty", places[-1], values[-1], name, LIGHT.series[3], "middle", 14)]
 
 
 def curves_alt(points: Sequence[EpochPoint], metric: Metric, loss: str | None = None) -> str:
@@ -216,25 +229,28 @@ def _end_labels(places: list[int], train: list[float | None], validation: list[f
         above = y > other or (y == other and uid == "train")
         colour = LIGHT.train if uid == "train" else LIGHT.validation
         lean = ("top" if above else "bottom") if close else "middle"
-        labels.append(
-            {
-                "type": "scatter",
-                "uid": f"{uid}_label",
-                "legendgroup": uid,
-                "showlegend": False,
-                "x": [x],
-                "y": [y],
-                "mode": "markers+text",
-                # Unseen: it only keeps the name off the line's end and the mark of the best epoch.
-                "marker": {"size": 5 if close else 14, "opacity": 0, "color": colour},
-                "text": [say(f"charts.curves.{uid}")],
-                "textposition": f"{lean} right",
-                "textfont": {"color": colour, "size": 13},
-                "cliponaxis": False,
-                "hoverinfo": "skip",
-            }
-        )
+        # The mark keeps the name off the line's end and the mark of the best epoch.
+        name = say(f"charts.curves.{uid}")
+        labels.append(_end_label(uid, x, y, name, colour, lean, 5 if close else 14))
     return labels
+
+
+def _end_label(uid: str, x: int, y: float, name: str, colour: str, lean: str, gap: int) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "uid": f"{uid}_label",
+        "legendgroup": uid,
+        "showlegend": False,
+        "x": [x],
+        "y": [y],
+        "mode": "markers+text",
+        "marker": {"size": gap, "opacity": 0, "color": colour},
+        "text": [name],
+        "textposition": f"{lean} right",
+        "textfont": {"color": colour, "size": 13},
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+    }
 
 
 def _phases(points: Sequence[EpochPoint], edge: str) -> dict[str, Any]:

@@ -54,6 +54,7 @@ if not st.query_params.get("live"):
     )
     st.code(f"frozen={frozen}", language=None)
     network_picture(STAGES, 1, key="still", interactive=False)
+    network_picture(STAGES, 0, copied=2, key="seedling", interactive=True)
     if st.toggle("Charts", value=True, key="shown"):
         answer = (("bees", 0.94), ("ants", 0.06))
         plot(charts.probabilities(answer), key="chances", alt=charts.probabilities_alt(answer))
