@@ -1,118 +1,170 @@
-"""What the Model page makes of a scope of transfer, and the mathematics it shows, without a page."""
+"""Scope of transfer and of training: which stages are copied, which learn, and what is refused."""
 
 from dataclasses import replace
-from typing import get_args
+from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
-from core.config import Head, TrainConfig
-from core.models import registry
-from core.models.head import HeadSpec, head_parameters
-from pages.parts import scope, settings
-from pages.parts.choices import Plan, differing
-from pages.parts.objective import formula, number
-from pages.parts.scope import Scope
+from core.config import TrainConfig
+from core.data.report import Split
+from core.data.scan import scan
+from core.data.split import split
+from core.errors import ConfigError, CoreError
+from core.events import Ended, EpochEnded, PhaseStarted, WeightsReady
+from core.models.build import build
+from core.models.freeze import resolve_scope
+from core.models.registry import backbone
+from core.models.weights import WeightsFile, find
+from tests.photos import make_folder
+from tests.trained import PLAIN, assert_same, new_run, train, trained
 
-STAGES = 8
+LITE = backbone("efficientnet_lite0")
+STAGES = len(LITE.stages)
+LOCAL = replace(
+    PLAIN, copied_stages=7, freeze_depth=6, epochs=2, batch_size=4, learning_rate=1e-3, augment="flip", views=2
+)
 
 
-@pytest.mark.parametrize("copied", range(STAGES + 1))
-@pytest.mark.parametrize("frozen", range(STAGES + 1))
-def test_whichever_is_moved_no_noise_is_frozen_and_the_moved_one_stays(frozen, copied):
-    begun = Scope(2, 6)
-    assert begun.freezing(frozen) == (frozen, max(6, frozen))
-    assert begun.copying(copied) == (min(2, copied), copied)
+@pytest.fixture(scope="module")
+def divided(tmp_path_factory) -> Split:
+    return split(scan(make_folder(tmp_path_factory.mktemp("photos"), per_class=5)))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def file(cache) -> WeightsFile:
+    found = find(LITE, cache / "weights")
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, divided, cache) -> tuple[dict[str, Tensor], list]:
+    """A local transfer that nothing interrupted."""
+    return trained(tmp_path_factory.mktemp("whole"), LOCAL, divided, cache)
+
+
+def stage(state: dict[str, Tensor], place: int) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if name.startswith(f"stages.{place}.")}
+
+
+def kernels(state: dict[str, Tensor], place: int) -> dict[str, Tensor]:
+    """What noise makes different: normalisation starts at ones and zeros in every new network."""
+    return {name: value for name, value in stage(state, place).items() if value.dim() == 4}
+
+
+@pytest.mark.parametrize("copied", [0, 3, 7, STAGES])
+def test_copied_stages_are_the_pretrained_ones_and_the_others_seeded_noise(file, copied):
+    pretrained = build("efficientnet_lite0", 3, weights=file).state_dict()
+    noise = build("efficientnet_lite0", 3, weights=None, seed=4).state_dict()
+    again, ours = (
+        build("efficientnet_lite0", 3, weights=file, seed=4, copied_stages=copied).state_dict() for _ in range(2)
+    )
+    other = build("efficientnet_lite0", 3, weights=file, seed=5, copied_stages=copied).state_dict()
+    assert_same(ours, again)
+    for place in range(STAGES):
+        expected = pretrained if place < copied else noise
+        assert_same(stage(ours, place), stage(expected, place))
+        for name, value in kernels(ours, place).items():
+            assert torch.equal(value, other[name]) == (place < copied)
+            assert torch.equal(value, pretrained[name]) == (place < copied)
 
 
 @pytest.mark.parametrize(
-    ("counts", "written"),
+    ("frozen", "copied", "expected"),
     [
-        ((8, 8), ("all", "all", 0)),
-        ((0, 8), ("none", "all", 12)),
-        ((3, 8), (3, "all", 12)),
-        ((3, 5), (3, 5, 12)),
-        ((5, 5), (5, 5, 12)),
-        ((0, 0), ("none", "none", 12)),
+        ("all", "all", (8, 8)),
+        ("none", "all", (0, 8)),
+        (5, "all", (5, 8)),
+        ("all", 3, (3, 3)),
+        (2, 3, (2, 3)),
+        (3, 3, (3, 3)),
+        ("none", 3, (0, 3)),
+        ("none", "none", (0, 0)),
+        ("all", 0, (0, 0)),
+        (8, 8, (8, 8)),
     ],
 )
-def test_a_scope_is_written_as_settings_with_epochs_where_stages_may_learn(counts, written):
-    config = scope.applied(TrainConfig(epochs=0), Scope(*counts), STAGES)
-    assert (config.freeze_depth, config.copied_stages, config.epochs) == written
-    assert scope.suggestion(config, STAGES) == counts
-    assert scope.applied(TrainConfig(epochs=5), Scope(*counts), STAGES).epochs == (5 if written[2] else 0)
+def test_scopes_as_numbers(frozen, copied, expected):
+    assert resolve_scope(frozen, copied, 8) == expected
 
 
-@pytest.mark.parametrize("kind", get_args(Head))
-@pytest.mark.parametrize("layers", [1, 3])
-def test_a_heads_weights_are_counted_as_torch_counts_them(kind, layers):
-    config = TrainConfig(head=kind, hidden_layers=layers, hidden_units=70)
-    assert scope.head_parameters(config, 1280, 5) == head_parameters(HeadSpec.of(config), 1280, 5)
+@pytest.mark.parametrize(("frozen", "copied"), [(4, 3), (1, "none"), (8, 7)])
+def test_freezing_noise_is_refused_with_both_numbers(frozen, copied):
+    with pytest.raises(ConfigError) as error:
+        resolve_scope(frozen, copied, 8)
+    assert str(frozen) in error.value.message
+    assert str(0 if copied == "none" else copied) in error.value.message
+    assert error.value.hint
 
 
-def test_the_weights_that_learn_are_those_of_the_thawed_stages_and_the_head():
-    backbone = registry.backbone("resnet18")
-    config = TrainConfig(backbone="resnet18", head="hidden", hidden_units=10)
-    head = 512 * 10 + 10 + 10 * 3 + 3
-    frozen = len(backbone.stages) - 1
-    assert scope.trainable_parameters(config, backbone, frozen + 1, 3) == head
-    assert scope.trainable_parameters(config, backbone, frozen, 3) == head + backbone.stages[-1].parameters
+def test_more_copied_stages_than_there_are_is_refused():
+    with pytest.raises(ConfigError, match="9"):
+        resolve_scope(0, 9, 8)
 
 
-@pytest.mark.parametrize(
-    ("settled", "alone"),
-    [
-        ({"freeze_depth": "all"}, True),
-        ({"freeze_depth": "all", "head_first": False}, True),
-        ({"freeze_depth": 3}, True),
-        ({"freeze_depth": 3, "head_first": False}, False),
-        ({"freeze_depth": 3, "copied_stages": 5}, False),
-        ({"freeze_depth": "none", "weights": "scratch"}, False),
-    ],
-)
-def test_a_head_learns_alone_only_on_features_that_mean_something(settled, alone):
-    assert settings.head_learns_alone(TrainConfig(**settled)) is alone
+@pytest.mark.parametrize("settings", [{"copied_stages": 4}, {"copied_stages": "none"}, {"weights": "scratch"}])
+def test_new_stages_without_epochs_are_refused_with_the_next_step(tmp_path, divided, cache, settings):
+    run = new_run(tmp_path, replace(PLAIN, **settings), divided)
+    with pytest.raises(CoreError) as error:
+        train(run, cache)
+    assert "epochs" in error.value.hint
 
 
-def test_the_same_depth_written_otherwise_is_no_difference():
-    preset = TrainConfig(freeze_depth=8)
-    suggested = scope.applied(preset, Scope(8, 8), STAGES)
-    assert differing(Plan(preset, suggested, suggested, Scope(8, 8), ()), STAGES) == []
-    moved = scope.applied(preset, Scope(7, 8), STAGES)
-    assert differing(Plan(preset, moved, moved, Scope(7, 8), ()), STAGES) == ["freeze_depth"]
-    longer = replace(moved, epochs=3)
-    assert differing(Plan(preset, moved, longer, Scope(7, 8), ()), STAGES) == ["freeze_depth", "epochs"]
+def test_freezing_more_than_was_copied_ends_before_any_photo_is_read(tmp_path, divided, cache):
+    run = new_run(tmp_path, replace(LOCAL, freeze_depth=8), divided)
+    with pytest.raises(ConfigError, match="8"):
+        train(run, cache)
 
 
-# --- L(θ) + λR(θ) --------------------------------------------------------------------------------------------------
+@pytest.mark.slow
+def test_in_a_local_transfer_frozen_copied_stages_keep_every_bit_and_the_others_learn(whole, file):
+    state, events = whole
+    pretrained = build("efficientnet_lite0", 3, weights=file).state_dict()
+    noise = build("efficientnet_lite0", 3, weights=None, seed=LOCAL.seed).state_dict()
+    for place in range(6):
+        assert_same(stage(state, place), stage(pretrained, place))
+    for place, start in ((6, pretrained), (7, noise)):
+        assert all(not torch.equal(value, start[name]) for name, value in kernels(state, place).items())
+    phases = [event.phase for event in events if isinstance(event, PhaseStarted)]
+    assert phases == ["photos", "finetune", "test"]  # no head on the features of a body that has learnt nothing yet
+    ready = next(event for event in events if isinstance(event, WeightsReady))
+    assert (ready.frozen_stages, ready.source) == (6, "package")
+    learns = sum(row.parameters for row in LITE.stages[6:]) + (LITE.feature_width + 1) * 3
+    assert ready.trainable_parameters == learns
+    assert isinstance(events[-1], Ended)
 
 
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [(0.001, "0.001"), (1e-5, "10^{-5}"), (2.5e-7, r"2.5 \cdot 10^{-7}"), (1 - 0.1, "0.9"), (2.0, "2"), (0.0, "0")],
-)
-def test_numbers_are_written_as_one_reads_them(value, written):
-    assert number(value) == written
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_local_transfer_that_was_killed_ends_with_the_same_bits(tmp_path, divided, cache, whole, epoch):
+    run = new_run(tmp_path, LOCAL, divided)
+    train(run, cache, until=lambda event: isinstance(event, EpochEnded) and event.epoch == epoch)
+    train(run, cache)
+    assert_same(load_file(run.model), whole[0])
 
 
-def test_the_formula_follows_the_loss_and_what_goes_with_it():
-    log, focus, square = r"\log p_{ik}", r"(1-p_{ik})^{1.5}", r"\frac1{4} \sum_{k} \left(p_{ik}-t_{ik}\right)^2"
-    cross, mse = formula(TrainConfig(), 4), formula(TrainConfig(loss="mse"), 4)
-    focal = formula(TrainConfig(loss="focal", focal_gamma=1.5), 4)
-    assert [part in cross for part in (log, focus, square)] == [True, False, False]
-    assert [part in focal for part in (log, focus, square)] == [True, True, False]
-    assert [part in mse for part in (log, focus, square)] == [False, False, True]
-    assert r"0.9\,[\,k = y_i\,] + \tfrac{0.1}{4}" in cross
-    assert r"t_{ik} &= [\,k = y_i\,]" in formula(TrainConfig(label_smoothing=0.0), 4)
-    assert "w_{y_i}" in formula(TrainConfig(class_balance="weights"), 4)
-    assert "w_{y_i}" not in cross
+@pytest.mark.slow
+def test_all_frozen_with_some_copied_freezes_those_that_are_copied(tmp_path, divided, cache, file):
+    config = replace(LOCAL, freeze_depth="all", epochs=1, learning_rate=1e-2)
+    state, events = trained(tmp_path, config, divided, cache)
+    pretrained = build("efficientnet_lite0", 3, weights=file).state_dict()
+    for place in range(7):
+        assert_same(stage(state, place), stage(pretrained, place))
+    assert next(event for event in events if isinstance(event, WeightsReady)).frozen_stages == 7
 
 
-@pytest.mark.parametrize(
-    ("regularizer", "norm"),
-    [("l1", r"\lVert\theta\rVert_1"), ("l2", r"\tfrac12\,\lVert\theta\rVert_2^2"), ("l2sp", r"\theta-\theta^0")],
-)
-def test_the_formula_adds_the_regulariser_and_its_strength(regularizer, norm):
-    shown = formula(TrainConfig(regularizer=regularizer, regularization=0.02), 3)
-    assert norm in shown
-    assert r"\lambda = 0.02" in shown
-    assert "R(" not in formula(TrainConfig(), 3)
+@pytest.mark.slow
+def test_scratch_and_copying_nothing_are_the_same_run(tmp_path, divided, cache):
+    config = TrainConfig(device="cpu", precision="float32", freeze_depth="none", epochs=1, batch_size=8, augment="none")
+    scratch, told = trained(tmp_path / "a", replace(config, weights="scratch"), divided, cache)
+    nothing, _ = trained(tmp_path / "b", replace(config, copied_stages=0), divided, cache)
+    assert_same(scratch, nothing)
+    assert next(event for event in told if isinstance(event, WeightsReady)).source == "scratch"
