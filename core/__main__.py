@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import jobs
+from core import jobs, recipes
 from core.errors import CoreError
 from core.words import say
 
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--test", type=Path, metavar="FOLDER", help=say("terminal.test"))
     train.add_argument("--backbone", metavar="NAME", default="efficientnet_lite0")
     train.add_argument("--freeze-depth", metavar="all|N|none", help=say("terminal.freeze_depth"))
-    train.add_argument("--preset", default="fast", choices=("fast", "balanced", "best"))
+    train.add_argument("--preset", default="fast", choices=(*recipes.PRESETS, *recipes.TEXTBOOK))
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=say("terminal.set"))
     evaluate = _command(commands, "evaluate", jobs.evaluate_job)

@@ -18,7 +18,7 @@ from core.data.split import split
 from core.errors import ConfigError, DataError, RunError
 from core.events import Ended, EpochEnded, Failed, Progress, WeightsReady
 from core.models import registry
-from core.models.freeze import resolve_depth
+from core.models.freeze import resolve_scope
 from core.runs import RunDirectory, state, store
 from core.words import say
 from core.workspace import default_root
@@ -41,8 +41,10 @@ def scan_job(options: argparse.Namespace) -> Iterator[Json]:
 
 def train_job(options: argparse.Namespace) -> Iterator[Json]:
     """Train; in a folder that holds the same run unfinished, go on from its last checkpoint."""
-    backbone = registry.backbone(options.backbone)  # typing mistakes are told before a long scan
-    resolve_depth(_settings(options, TrainConfig()).freeze_depth, len(backbone.stages))
+    # Typing mistakes are told before a long scan.
+    backbone = registry.backbone(recipes.TEXTBOOK.get(options.preset) or options.backbone)
+    typed = _settings(options, TrainConfig())
+    resolve_scope(typed.freeze_depth, typed.copied_stages, len(backbone.stages))
     with opened(options.source) as (report, _), opened(options.test) as (test, _):
         divided = split(report, seed=options.seed, test=test if options.test else None)
         config = _config(options, divided, len(backbone.stages))

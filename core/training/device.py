@@ -3,6 +3,7 @@
 import sys
 
 import torch
+from torch import Tensor
 
 from core.errors import ConfigError
 from core.machine import processor_name
@@ -38,6 +39,13 @@ def memory_megabytes(device: torch.device) -> float:
     # Kilobytes on Linux, bytes on macOS (getrusage(2)).
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def to_device(rows: Tensor, device: torch.device) -> Tensor:
+    """Copied to the device; from pinned memory, so that a GPU goes on computing meanwhile."""
+    if device.type != "cuda":
+        return rows.to(device)
+    return rows.pin_memory().to(device, non_blocking=True)
 
 
 def ran_out(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor
 from core.config import TrainConfig
 from core.models.build import Network
 from core.training.augment import augmented, centre
+from core.training.device import to_device
 from core.training.kept import normalised
 from core.training.loop import Plan
 from core.training.optimizers import Groups
@@ -73,10 +74,10 @@ class KeptActivations:
                 yield self._laid_out(normalised(crops, self.preprocessing)), targets
 
     def _squares(self, rows: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Tensor:
-        return torch.from_numpy(rows).to(self.device).permute(0, 3, 1, 2)
+        return to_device(torch.from_numpy(rows), self.device).permute(0, 3, 1, 2)
 
     def _activations(self, rows: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Tensor:
-        return self._laid_out(torch.from_numpy(rows).to(self.device).float())
+        return self._laid_out(to_device(torch.from_numpy(rows), self.device).float())
 
     def _laid_out(self, x: Tensor) -> Tensor:
         order = torch.channels_last if self.channels_last else torch.contiguous_format

@@ -20,7 +20,7 @@ from core.events import EpochEnded, Notice, Phase, Progress, finite
 from core.models.build import Network
 from core.training.balance import Order
 from core.training.checkpoint import Checkpoint
-from core.training.device import memory_megabytes, ran_out
+from core.training.device import memory_megabytes, ran_out, to_device
 from core.training.ema import Average
 from core.training.mixing import Mixer
 from core.training.objective import Objective, Penalty
@@ -159,7 +159,7 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         photos = sum(len(chunk) for chunk in chunks)
         for chunk in chunks:
-            targets = self.photos.train_targets[chunk].to(self.device)
+            targets = to_device(self.photos.train_targets[chunk], self.device)
             wanted = self.objective.wanted(targets, self.classes)
             x = self.photos.train(chunk, epoch)
             if self.mixer.acts:
