@@ -72,13 +72,8 @@ class RunDirectory:
 
     @property
     def last(self) -> Path:
-        """Where training can go on from."""
+        """Where training can go on from, and the best so far."""
         return self.path / "last.safetensors"
-
-    @property
-    def best(self) -> Path:
-        """The trained part of the best epoch so far."""
-        return self.path / "best.safetensors"
 
     @property
     def model(self) -> Path:

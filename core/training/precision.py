@@ -92,6 +92,7 @@ def _seconds(part: nn.Module, x: Tensor, way: Way, device: torch.device) -> floa
     shortest = float("inf")
     try:
         for turn in range(TURNS + 1):
+            part.zero_grad(set_to_none=True)  # a gradient keeps the layout it was made in
             _wait(device)
             began = time.perf_counter()
             with way.autocast(device)():
