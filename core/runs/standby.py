@@ -75,7 +75,8 @@ class Working:
 
     def _work(self) -> None:
         if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            this = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, this, max(NICENESS, os.getpriority(os.PRIO_PROCESS, this)))
         # Everything a run will import; it takes seconds, and is what standing by is for.
         from core.training import fit
         from core.training.ahead import Ahead
@@ -117,7 +118,7 @@ class Working:
 
 
 def give_back_memory() -> None:
-    """Return freed memory to the system where the C library can: 190 MB of 970 after 500 photos (EfficientNet-Lite0)."""
+    """Return freed memory to the system where the C library can: 190 MB of 970 after 500 photos, EfficientNet-Lite0."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library than glibc
             ctypes.CDLL(None).malloc_trim(0)

@@ -205,6 +205,27 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.slow
+def test_a_standby_that_nobody_wants_ends_by_itself(workspace: Workspace) -> None:
+    code = "from core.runs import standby; standby.IDLE_SECONDS = 0.5; standby.main()"
+    command = [sys.executable, "-c", code, str(workspace.home)]
+    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        assert process.wait(SECONDS) == 0  # with its stdin still open
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+def test_working_ahead_has_less_priority_than_a_run(standbys: Reserve, workspace: Workspace) -> None:
+    standby = work_ahead(standbys, workspace, photos(workspace, 4))
+    pid = standby._process.pid
+    base = os.getpriority(os.PRIO_PROCESS, 0)
+    priorities = {
+        int(task.name): os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir()
+    }
+    assert priorities.pop(pid) == base + 5  # its first thread, which will run the run
+    assert max(10, base + 5) in priorities.values()
+
+
+@pytest.mark.slow
 def test_two_owners_have_two_standbys_that_never_touch_each_others_photos(standbys: Reserve, tmp_path: Path) -> None:
     mine, yours = Workspace(tmp_path, "mine"), Workspace(tmp_path, "yours")
     my_photos, your_photos = photos(mine, 4, seed=1), photos(yours, 4, seed=2)
