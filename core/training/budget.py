@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.training import rows
 
-FREE_SHARE = 0.5  # of what is free on the disk is left to others
+FREE_SHARE = 0.5  # of what is free on the disk; the rest is left to others
 UNTOUCHED_SECONDS = 3600.0  # what was used within the last hour stays
 
 
@@ -20,12 +20,16 @@ def fitting_views(view_bytes: Sequence[int], room_bytes: int) -> int:
     return sum(total <= room_bytes for total in accumulate(view_bytes))
 
 
-def room(cache: Path, budget_bytes: int | None) -> int:
-    """How many more bytes may be kept in ``cache``: what its budget leaves, at most half of what is free there."""
-    free = int(shutil.disk_usage(cache).free * FREE_SHARE)
-    if budget_bytes is None:
-        return free
-    return max(0, min(free, budget_bytes - used(cache)))
+def room(cache: Path, budget_bytes: int | None, own: Collection[Path] = ()) -> int:
+    """How many more bytes may be kept in ``cache``: what its budget leaves, and at most half of the free disk.
+
+    What the stores in ``own`` hold already counts as free and as taken: so a run that is started again, its rows half
+    written, comes to the same answer as at its first start.
+    """
+    held = sum(rows.size_in_bytes(folder) for folder in set(own))
+    half_of_free = int((shutil.disk_usage(cache).free + held) * FREE_SHARE) - held
+    left = half_of_free if budget_bytes is None else min(half_of_free, budget_bytes - used(cache))
+    return max(0, left)
 
 
 def used(cache: Path) -> int:
@@ -33,17 +37,26 @@ def used(cache: Path) -> int:
     return sum(rows.size_in_bytes(folder) for folder in rows.stores(cache))
 
 
-def make_room(cache: Path, budget_bytes: int | None, view_bytes: Sequence[int], own: Collection[Path]) -> int:
+def make_room(
+    cache: Path,
+    budget_bytes: int | None,
+    view_bytes: Sequence[int],
+    own: Collection[Path],
+    *,
+    always_bytes: int = 0,
+    in_use: Collection[Path] = (),
+) -> int:
     """Prune for as many views as the budget could ever hold; returns how many have room then.
 
-    ``view_bytes`` is what each view takes beyond what the stores in ``own`` hold already.
+    ``view_bytes`` is what each view takes beyond what the stores in ``own`` hold already, ``always_bytes`` what is kept
+    in any case.
     """
     cache.mkdir(parents=True, exist_ok=True)
     if budget_bytes is not None:
-        before = sum(rows.size_in_bytes(folder) for folder in set(own))
-        possible = fitting_views(view_bytes, budget_bytes - before)
-        prune(cache, budget_bytes - sum(view_bytes[:possible]), set(own))
-    return fitting_views(view_bytes, room(cache, budget_bytes))
+        held = sum(rows.size_in_bytes(folder) for folder in set(own))
+        possible = fitting_views(view_bytes, max(0, budget_bytes - held - always_bytes))
+        prune(cache, budget_bytes - always_bytes - sum(view_bytes[:possible]), {*own, *in_use})
+    return fitting_views(view_bytes, max(0, room(cache, budget_bytes, own) - always_bytes))
 
 
 def prune(cache: Path, budget_bytes: int, in_use: set[Path]) -> list[Path]:

@@ -92,11 +92,9 @@ def _plan(work: "_Work", cache: Path, budget_bytes: int | None, in_use: Collecti
     for store in stores:
         store.touch()
     own = {store.folder for store in stores}
-    # Features are small and always kept; what they take counts with the first view.
-    features = sum(work.missing_bytes("features"))
-    by_view = work.missing_bytes("activations")
-    views = make_room(cache, budget_bytes, [features + size if i == 0 else size for i, size in enumerate(by_view)],
-                      own | set(in_use))  # fmt: skip
+    features, by_view = sum(work.missing_bytes("features")), work.missing_bytes("activations")
+    # Features are small and kept in any case: 5 KB a photo.
+    views = make_room(cache, budget_bytes, by_view, own, always_bytes=features, in_use=in_use)
     if views >= len(by_view):
         return len(by_view), None
     values = {
@@ -104,7 +102,7 @@ def _plan(work: "_Work", cache: Path, budget_bytes: int | None, in_use: Collecti
         "views": len(by_view),
         "photos": len(work.samples),
         "gigabytes": f"{(features + sum(by_view)) / 1e9:.1f}",
-        "room": f"{room(cache, budget_bytes) / 1e9:.1f}",
+        "room": f"{room(cache, budget_bytes, own) / 1e9:.1f}",
     }
     return views, Notice(key="training.notice.fewer_views" if views else "training.notice.not_kept", values=values)
 

@@ -85,6 +85,18 @@ def test_room_is_what_the_budget_leaves_but_never_more_than_half_of_what_is_free
     assert room(cache, 5) == 0
 
 
+@pytest.mark.parametrize("budget_bytes", [None, 25 * ROW])
+def test_a_run_that_is_started_again_has_room_for_as_many_views_as_at_first(tmp_path, monkeypatch, budget_bytes):
+    disk = 50 * ROW
+    monkeypatch.setattr(budget.shutil, "disk_usage", lambda cache: Usage(disk, 0, disk - used(cache)))
+    own = [tmp_path / f"view-{view}" for view in range(4)]
+    found = []
+    for kept in range(3):
+        found.append(make_room(tmp_path, budget_bytes, [0] * kept + [10 * ROW] * (4 - kept), own))
+        store(tmp_path, f"view-{kept}", 10, hours_ago=5)
+    assert found == [2, 2, 2]
+
+
 def test_old_stores_make_way_for_new_rows_and_stay_where_those_could_never_fit(cache):
     fits = make_room(cache, 5 * 10 * ROW, [20 * ROW, 20 * ROW], [cache / "new"])
     assert (fits, left(cache)) == (2, ["store-3"])
@@ -95,6 +107,12 @@ def test_old_stores_make_way_for_new_rows_and_stay_where_those_could_never_fit(c
 def test_what_a_run_holds_already_is_not_pruned_to_make_way_for_its_own(cache):
     fits = make_room(cache, 3 * 10 * ROW, [10 * ROW, 10 * ROW, 10 * ROW], [cache / "store-0"])
     assert (fits, left(cache)) == (1, ["store-0", "store-3"])
+
+
+def test_what_is_kept_in_any_case_leaves_less_room_but_takes_none_from_what_is_there(tmp_path):
+    need = [0, 10 * ROW, 10 * ROW]
+    assert make_room(tmp_path, 25 * ROW, need, [], always_bytes=10 * ROW) == 2
+    assert make_room(tmp_path, 25 * ROW, need, [], always_bytes=1000 * ROW) == 1
 
 
 def test_without_a_budget_nothing_is_removed(cache):

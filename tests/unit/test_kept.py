@@ -117,7 +117,7 @@ def test_in_exact_precision_the_head_gives_the_predictor_s_probabilities(network
         wanted = network.features(exact_photos(network, photos))
         logits = network.head(torch.from_numpy(told.kept.features[0][:]))
     assert np.abs(told.kept.features[0][:] - wanted.numpy()).max() < 1e-4
-    card = ModelCard(NAME, ("a", "b", "c"), network.backbone.preprocessing, None)
+    card = ModelCard(NAME, ("a", "b", "c"), network.backbone.preprocessing, None, network.head.spec)
     predictor = Predictor(network, card, CPU)
     said = [chances for _, chances in predictor.probabilities(photos[0] / sample.path for sample in photos[1])]
     np.testing.assert_allclose(logits.softmax(1).numpy(), np.concatenate(said), atol=1e-6)
