@@ -42,8 +42,9 @@ def scan_job(options: argparse.Namespace) -> Iterator[Json]:
 def train_job(options: argparse.Namespace) -> Iterator[Json]:
     """Train; in a folder that holds the same run unfinished, go on from its last checkpoint."""
     # Typing mistakes are told before a long scan.
+    typed = _settings(options, TrainConfig(backbone=options.backbone, seed=options.seed))
+    options.backbone, options.seed = typed.backbone, typed.seed  # --set says the same as the options
     backbone = registry.backbone(recipes.TEXTBOOK.get(options.preset) or options.backbone)
-    typed = _settings(options, TrainConfig())
     resolve_scope(typed.freeze_depth, typed.copied_stages, len(backbone.stages))
     with opened(options.source) as (report, _), opened(options.test) as (test, _):
         divided = split(report, seed=options.seed, test=test if options.test else None)
