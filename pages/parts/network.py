@@ -131,6 +131,6 @@ def _depth(told: object, stages: int) -> int | None:
 def _element() -> Any:
     return st.components.v2.component(
         "graft_network",
-        js=(HERE / "network.js").read_text("utf-8"),
+        js="\n".join((HERE / name).read_text("utf-8") for name in ("network_draw.js", "network.js")),
         css=(HERE / "network.css").read_text("utf-8"),
     )

@@ -91,8 +91,9 @@ def show(config: TrainConfig, scope: Scope, backbone: Backbone, divided: Split) 
 
 
 def _copied(scope: Scope, stages: int, key: str, remember: partial[None]) -> None:
-    # The cut in the picture may have moved it: the slider follows what is chosen, wherever it was chosen.
-    st.session_state[key] = scope.copied
+    # The cut in the picture may have moved it. Set only then: a slider that is set jumps back under a moving hand.
+    if st.session_state.get(key) != scope.copied:
+        st.session_state[key] = scope.copied
     st.slider(
         say("model.copied"), 0, stages, key=key, help=say("settings.copied_stages.help"), width=360,
         on_change=lambda: remember(scope.copying(st.session_state[key])),

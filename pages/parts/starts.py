@@ -60,7 +60,8 @@ def choose(config: TrainConfig, backbone: Backbone, known: tuple[Earlier, ...]) 
     """One list of all starts; an earlier model brings its backbone along."""
     models = {one.run: one for one in known}
     now = config.start_from or (SCRATCH if config.weights == "scratch" else PRETRAINED)
-    st.session_state["start"] = now  # another backbone may have ended an earlier model's choice
+    if st.session_state.get("start") != now:
+        st.session_state["start"] = now  # another backbone has ended an earlier model's choice
     words = {
         PRETRAINED: say("model.start_pretrained", name=backbone.title),
         SCRATCH: say("model.start_scratch"),
@@ -77,6 +78,6 @@ def choose(config: TrainConfig, backbone: Backbone, known: tuple[Earlier, ...]) 
         say("settings.weights.label"), [PRETRAINED, *models, SCRATCH], key="start", format_func=lambda one: words[one],
         help=say("model.start_help"), on_change=note,
     )  # fmt: skip
-    if (used := models.get(now)) is not None:
+    if (used := models.get(now)) is not None and config.copied_stages != "none":
         names = ", ".join(used.classes[:5]) + ("…" if len(used.classes) > 5 else "")
         st.markdown(panels.shown("model.start_means", n=len(used.classes), classes=names))
