@@ -5,6 +5,8 @@
 
 FOLDER holds train/ and val/ with a folder a class (``benchmarks.datasets`` makes such). Each figure is one whole
 process, started after the one before it has ended; Graft gets an empty run directory and an empty workspace each time.
+The other Pythons: one with ``pip install fastai`` beside the very torch that Graft uses, and one of its own with ``pip
+install autogluon.multimodal``, which accepts older versions only.
 All methods but those with ``-default`` in their name start from one and the same file, ResNet-18's in the weights
 folder. A row is written after each process: ``--resume`` goes on after the last one, ``--again`` starts over, and
 ``--again METHOD …`` drops those methods' rows alone.

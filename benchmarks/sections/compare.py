@@ -161,7 +161,7 @@ def accuracy(cells: Cells, method: str, names: Iterable[str]) -> float:
 
 
 REMARKS = """fastai is used as its quick start has it (`ImageDataLoaders.from_folder(train, valid_pct=0.2, item_tfms=Resize(224))`,
-then `vision_learner(dls, resnet18).fine_tune(3)`). Its batches of 64 mean one or two steps an epoch on sets this small, so
+then `vision_learner(dls, resnet18).fine_tune(3)`). Its batches of 64 mean one to three steps an epoch on sets this small, so
 there is a second row with batches of 16, and a goal counts against both. The tutorial takes the best of its epochs by
 these very photos; all others look at them once. AutoGluon 1.6.3 accepts torch below 2.14 and Pillow below 13, so it runs
 in an environment of its own with torch 2.13. torchvision's and timm's reference scripts are not measured: neither package
