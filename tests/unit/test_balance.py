@@ -43,9 +43,7 @@ def test_sampling_draws_every_photo_of_a_class_equally_often():
     counts = torch.bincount(drawn, minlength=1000)[980:].double()  # about 500 draws of each of the 20
     expected = float(counts.mean())
     assert expected == pytest.approx(500, rel=0.05)
-    assert (
-        float(((counts - expected) ** 2 / expected).sum()) < 43.8
-    )  # χ², 19 degrees of freedom, as above
+    assert float(((counts - expected) ** 2 / expected).sum()) < 43.8  # χ², 19 degrees of freedom, as above
 
 
 def test_weights_make_every_class_count_the_same_and_change_no_order():
