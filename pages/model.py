@@ -26,7 +26,7 @@ def main() -> None:
     backbone = backbones.chosen()
     backbones.work_ahead(state.dataset())
     plan = choices.plan(divided, backbone)
-    ready = backbones.weights_ready(backbone)
+    ready = not starts.needs_pretrained(plan.config) or backbones.weights_ready(backbone)
     start = st.container(key="start_action")
     st.subheader(say("model.backbone"), anchor=False)
     backbones.cards()

@@ -61,7 +61,7 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         Field("center_features", when=copies_all),
         Field("head_first", when=lambda c: fine_tunes(c) and copies_all(c)),
         Field("head_epochs", 10, when=head_learns_alone),
-        Field("head_batch_size", 16, when=head_learns_alone),
+        Field("head_batch_size", 16, when=lambda c: head_learns_alone(c) and c.optimizer != "gradient_descent"),
         Field("head_learning_rate", 1e-4, when=head_learns_alone),
         Field("head_schedule", when=head_learns_alone),
     ),

@@ -56,6 +56,11 @@ def applied(config: TrainConfig, models: tuple[Earlier, ...]) -> TrainConfig:
     return replace(config, start_from=start) if fits else config
 
 
+def needs_pretrained(config: TrainConfig) -> bool:
+    """Whether the makers' weights are taken at all."""
+    return config.weights == "pretrained" and config.copied_stages != "none" and not config.start_from
+
+
 def choose(config: TrainConfig, backbone: Backbone, known: tuple[Earlier, ...]) -> None:
     """One list of all starts; an earlier model brings its backbone along."""
     models = {one.run: one for one in known}

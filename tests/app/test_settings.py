@@ -128,6 +128,13 @@ def test_what_is_hidden_keeps_the_presets_value(visit: Visit, workspace: Workspa
     assert started(page, recorder) == fast(loss="mse")
 
 
+def test_all_photos_at_once_need_no_batches_of_the_head(visit: Visit, workspace: Workspace) -> None:
+    page = opened(visit, make_photos(workspace))
+    assert "head_batch_size" in on_page(page)
+    widget(page, "optimizer").set_value("gradient_descent").run()
+    assert "head_batch_size" not in on_page(page)
+
+
 def test_what_is_changed_is_named_and_one_button_takes_it_back(
     visit: Visit, workspace: Workspace, recorder: Recorder
 ) -> None:
@@ -179,6 +186,14 @@ def test_starting_from_noise_copies_nothing(visit: Visit, workspace: Workspace, 
     config = started(page, recorder)
     assert (config.weights, config.freeze_depth, config.copied_stages) == ("scratch", "none", "none")
     assert config.epochs == scope.DEFAULT_EPOCHS
+
+
+def test_from_noise_a_run_needs_no_weights(visit: Visit, workspace: Workspace, recorder: Recorder) -> None:
+    page = visit("model", set=make_photos(workspace).id, backbone="resnet18")
+    assert page.button(key="start_training").disabled
+    page.selectbox(key="start").set_value("scratch").run()
+    assert not page.button(key="start_training").disabled
+    assert started(page, recorder).backbone == "resnet18"
 
 
 def earlier_run(workspace: Workspace, recorder: Recorder, backbone: str, **place: Any) -> RunDirectory:
