@@ -1,6 +1,7 @@
 """The choices of the Model page together: a preset fills everything in, what is changed elsewhere wins over it."""
 
 from dataclasses import dataclass, fields, replace
+from typing import cast
 
 import streamlit as st
 
@@ -69,7 +70,7 @@ def _preset() -> Preset:
             st.markdown(say("model.textbook_means"))
             for one in backbones.textbooks():
                 _textbook(one)
-    return chosen or "fast"
+    return cast(Preset, chosen or "fast")
 
 
 def _textbook(one: Preset) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.config import TrainConfig
+from core.config import Normalization, TrainConfig
 from core.data.image import UnusablePhoto
 from core.data.pixels import square
 from core.data.report import Sample, Split
@@ -67,7 +67,7 @@ def _some(divided: Split) -> list[Sample]:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _view(files: tuple[tuple[str, str], ...], backbone: str, augment: str, normalization: str) -> View:
+def _view(files: tuple[tuple[str, str], ...], backbone: str, augment: str, normalization: Normalization) -> View:
     from core.models.build import with_normalization
 
     wanted = with_normalization(registry.backbone(backbone), normalization).preprocessing
