@@ -73,7 +73,7 @@ def main() -> None:
 def finetune(photos: Split, folders: Folders, batch: int, epochs: int) -> list[EpochEnded]:
     config = TrainConfig(
         backbone=BACKBONE, freeze_depth="none", weights="scratch", preset="custom", epochs=epochs, batch_size=batch,
-        augment="flip", patience=epochs, device=DEVICE,
+        augment="flip", patience=epochs, head_patience=epochs, device=DEVICE,
     )  # fmt: skip
     return [event for event in told(config, photos, folders) if event.phase == "finetune"]
 

@@ -44,6 +44,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "head_epochs": (1, 10_000),
     "head_batch_size": (1, 65_536),
     "head_learning_rate": (1e-7, 10.0),
+    "head_patience": (1, 10_000),
     "epochs": (0, 10_000),
     "batch_size": (1, 4096),
     "learning_rate": (1e-8, 10.0),
@@ -86,10 +87,11 @@ class TrainConfig:
     dropout: float = 0.0  # share of the features, or of each hidden layer's units, left out at each step
     center_features: bool = True  # the head sees features minus their mean, divided by one scale
     head_first: bool = True  # the head converges on kept features before any stage moves (LP-FT)
-    head_epochs: int = 100  # passes of the head over kept features: milliseconds each
+    head_epochs: int = 200  # passes of the head over kept features: milliseconds each
     head_batch_size: int = 128
     head_learning_rate: float = 1e-3  # AdamW on features of unit scale
     head_schedule: Schedule = "constant"
+    head_patience: int = 20  # epochs without a better validation loss before the head counts as converged
 
     epochs: int = 0  # passes of fine-tuning after the head has converged; needs freeze_depth below "all"
     batch_size: int = 32  # photos a step while fine-tuning; halved, with a notice, where memory runs out
@@ -116,7 +118,7 @@ class TrainConfig:
     cutmix: float = 0.0  # likewise; a patch of another photo instead of a blend
     normalization: Normalization = "pretrained"  # how pixels become numbers; the backbone expects its own
     ema: float = 0.0  # weights averaged over the steps with this decay; 0 takes the last ones
-    patience: int = 20  # epochs without a better validation loss before a phase ends
+    patience: int = 20  # epochs without a better validation loss before fine-tuning ends
 
     precision: Precision = "auto"  # of fine-tuning; "auto" measures a step in each and takes the quicker
     kept_gigabytes: float = 20.0  # disk that kept activations may take, at most half of what is free

@@ -44,6 +44,8 @@ def train_job(options: argparse.Namespace) -> Iterator[Json]:
     # Typing mistakes are told before a long scan.
     typed = _settings(options, TrainConfig(backbone=options.backbone, seed=options.seed))
     options.backbone, options.seed = typed.backbone, typed.seed  # --set says the same as the options
+    if any(_pair(text)[0] == "preset" for text in options.set):
+        options.preset = typed.preset
     backbone = registry.backbone(recipes.TEXTBOOK.get(options.preset) or options.backbone)
     resolve_scope(typed.freeze_depth, typed.copied_stages, len(backbone.stages))
     with opened(options.source) as (report, _), opened(options.test) as (test, _):

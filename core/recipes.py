@@ -111,6 +111,7 @@ PLAIN: dict[str, object] = {
     "label_smoothing": 0.0,
     "center_features": False,
     "patience": 10_000,
+    "head_patience": 10_000,
 }
 
 

@@ -1,9 +1,11 @@
 """The published architectures, whole, with the head for ImageNet: what weights files fit into."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from core.models.efficientnet_lite import SCALES, EfficientNetLite
 
@@ -11,6 +13,8 @@ from core.models.efficientnet_lite import SCALES, EfficientNetLite
 SIDE_HEADED = ("googlenet", "inception_v3")
 # Backbones that end with the convolutions of a network whose large layers they leave out, and that network.
 WITHOUT_TOP = {"vgg16_without_top": "vgg16"}
+
+DRAWING = (Tensor.normal_, Tensor.uniform_, Tensor.erfinv_)
 
 
 def original(name: str) -> nn.Module:
@@ -32,5 +36,18 @@ def empty(name: str) -> nn.Module:
     """The same without memory for its weights, to be filled by ``load_state_dict(..., assign=True)``."""
     if name.startswith("regnet"):
         return original(name)  # works its widths out with tensors, which the meta device can't
-    with torch.device("meta"):
+    with torch.device("meta"), _NothingDrawn():
         return original(name)
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves tensors without memory as they are where random numbers would be drawn into them.
+
+    Not for the numbers' sake: for such tensors torch works the drawing out in Python, for which it first loads its
+    compiler, 1.5 s long.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return args[0] if func in DRAWING else func(*args, **(kwargs or {}))

@@ -1,5 +1,6 @@
 """From a backbone's name to a network that can be trained: the pretrained body in stages, and a new head."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -15,7 +16,7 @@ from core.models import registry
 from core.models.architecture import empty, original
 from core.models.head import Head, HeadSpec
 from core.models.load import fill, load_state
-from core.models.registry import Backbone
+from core.models.registry import Backbone, Preprocessing
 from core.models.stages import split
 from core.models.weights import WeightsFile
 
@@ -75,7 +76,7 @@ def build(
     Raises:
         ModelError: there is no such backbone, or the file doesn't fit it.
     """
-    backbone = with_normalization(registry.backbone(name), normalization)
+    backbone = with_normalization(registry.backbone(name), normalization, weights)
     copied = len(backbone.stages) if copied_stages is None else copied_stages
     copied = 0 if weights is None else copied
     with torch.random.fork_rng(devices=[]):
@@ -105,12 +106,23 @@ def _pretrained(backbone: Backbone, weights: WeightsFile) -> list[nn.Module]:
     return list(split(model, backbone.family).values())
 
 
-def with_normalization(backbone: Backbone, normalization: Normalization) -> Backbone:
-    """The backbone wanting its pixels otherwise than it was trained: 0 to 1, or −1 to 1."""
+def with_normalization(
+    backbone: Backbone, normalization: Normalization, weights: WeightsFile | None = None
+) -> Backbone:
+    """The backbone wanting its pixels otherwise than it was trained: 0 to 1, or −1 to 1.
+
+    ``pretrained`` follows the weights: an earlier model's stages get the numbers that they learnt from.
+    """
+    preprocessing = backbone.preprocessing
     if normalization == "pretrained":
-        return backbone
-    mean, std = ((0.0,) * 3, (1.0,) * 3) if normalization == "unit" else ((0.5,) * 3, (0.5,) * 3)
-    return replace(backbone, preprocessing=replace(backbone.preprocessing, mean=mean, std=std))  # type: ignore[arg-type]
+        if weights is None or not weights.of_a_run:
+            return backbone
+        card = json.loads(weights.path.with_suffix(".json").read_text("utf-8"))
+        earlier = Preprocessing.from_json(card["preprocessing"])
+        mean, std = earlier.mean, earlier.std
+    else:
+        mean, std = ((0.0,) * 3, (1.0,) * 3) if normalization == "unit" else ((0.5,) * 3, (0.5,) * 3)
+    return replace(backbone, preprocessing=replace(preprocessing, mean=mean, std=std))  # type: ignore[arg-type]
 
 
 def restore(

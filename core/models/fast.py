@@ -196,6 +196,8 @@ def _folded(stage: nn.Module) -> nn.Module:
 class _Tracer(fx.Tracer):
     """Looks into everything but torch's own layers and what is derived from a convolution."""
 
+    record_stack_traces = False  # nobody reads them, and leaving them out saves loading sympy: half a second
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
 

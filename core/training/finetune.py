@@ -57,15 +57,16 @@ class KeptActivations:
             crops = augmented(squares, self.preprocessing.crop, self.config.augment, draws)
             return self._laid_out(normalised(crops, self.preprocessing))
         views = np.array([draw.randrange(len(self._train)) for draw in draws])
-        rows = self._train[0][places]
-        for view in range(1, len(self._train)):
-            if (views == view).any():
-                rows[views == view] = self._train[view][places[views == view]]
+        of_view = {int(view): self._train[view][places[views == view]] for view in np.unique(views)}
+        first = next(iter(of_view.values()))
+        rows = np.empty((len(places), *first.shape[1:]), first.dtype)
+        for view, chosen_rows in of_view.items():
+            rows[views == view] = chosen_rows
         return self._activations(rows)
 
-    def val(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, self.val_count, JUDGE_BATCH):
-            which = slice(start, start + JUDGE_BATCH)
+    def val(self, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, self.val_count, at_once):
+            which = slice(start, start + at_once)
             rows, targets = self._val[which], self._val_targets[which]
             if self.boundary:
                 yield self._activations(rows), targets
@@ -104,7 +105,9 @@ def tune_plan(config: TrainConfig, boundary: int) -> Plan:
         first_stage=boundary,
         epochs=config.epochs,
         batch_size=config.batch_size,
+        patience=config.patience,
         schedule=config.schedule,
         warm_up=config.warm_up,
+        judged_at_once=JUDGE_BATCH,
         rate_name="learning_rate",
     )

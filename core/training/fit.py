@@ -31,7 +31,7 @@ from core.runs.store import RunDirectory
 from core.training import checkpoint
 from core.training.augment import distinct_views
 from core.training.checkpoint import Checkpoint, Saver
-from core.training.device import name, pick
+from core.training.device import name, pick, threads_for
 from core.training.finetune import KeptActivations, tune_groups, tune_plan
 from core.training.head import KeptFeatures, head_groups, head_plan, prepare_head
 from core.training.kept import Kept, Recipe, Stopped, channels_last, keep
@@ -179,7 +179,8 @@ def _phase(run: _Run, loop: Loop, resumed: Checkpoint | None) -> Iterator[Event]
         done = int(str(resumed.meta["epoch"])) if resumed else 0
         yield PhaseStarted(phase=loop.plan.phase, total=loop.plan.epochs, done=done, precision=loop.plan.way.bits)
         save = Saver(run.directory.last)
-        reason = yield from loop.run(resumed=resumed, best=run.best, save=save, stop=run.should_stop)
+        with threads_for(loop.weights, run.device):
+            reason = yield from loop.run(resumed=resumed, best=run.best, save=save, stop=run.should_stop)
         save.last_chance()
         return reason
 

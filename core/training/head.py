@@ -55,9 +55,9 @@ class KeptFeatures:
             rows[views == view] = self._views[view][places[views == view]]
         return torch.from_numpy(rows).to(self.device)
 
-    def val(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, self.val_count, JUDGE_BATCH):
-            which = slice(start, start + JUDGE_BATCH)
+    def val(self, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, self.val_count, at_once):
+            which = slice(start, start + at_once)
             x = _tensor(self._val[which]).to(self.device) if self._val_here is None else self._val_here[which]
             yield x, self._val_targets[which]
 
@@ -88,8 +88,10 @@ def head_plan(config: TrainConfig, network: Network) -> Plan:
         first_stage=len(network.stages),
         epochs=config.head_epochs,
         batch_size=config.head_batch_size,
+        patience=config.head_patience,
         schedule=config.head_schedule,
         warm_up=0.0,
+        judged_at_once=JUDGE_BATCH,
         rate_name="head_learning_rate",
     )
 

@@ -21,6 +21,7 @@ from core.models.build import Network
 from core.training.balance import Order
 from core.training.checkpoint import Checkpoint
 from core.training.device import memory_megabytes, ran_out, to_device
+from core.training.eager import take_step
 from core.training.ema import Average
 from core.training.mixing import Mixer
 from core.training.objective import Objective, Penalty
@@ -40,8 +41,10 @@ class Plan:
     first_stage: int  # what trains: the stages from here on, and the head
     epochs: int
     batch_size: int
+    patience: int
     schedule: Schedule
     warm_up: float
+    judged_at_once: int  # validation photos
     rate_name: str  # the setting to lower where the loss becomes infinite
     way: Way = field(default_factory=Way)  # how it computes
 
@@ -53,7 +56,7 @@ class Photos(Protocol):
     val_count: int
 
     def train(self, chosen: Tensor, epoch: int) -> Tensor: ...
-    def val(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+    def val(self, at_once: int) -> Iterator[tuple[Tensor, Tensor]]: ...
 
 
 class Loop:
@@ -99,7 +102,7 @@ class Loop:
         first = self._restore(best, resumed) if resumed is not None else 0
         self.network.eval()  # frozen stages stay so: their statistics are part of what was kept
         for epoch in range(first + 1, self.plan.epochs + 1):
-            if best.stale >= self.config.patience:
+            if best.stale >= self.plan.patience:
                 return "patience"
             began = time.monotonic()
             tally = yield from self._learn(epoch, stop)
@@ -148,9 +151,12 @@ class Loop:
     def _steps(self, epoch: int) -> Iterator[list[Tensor]]:
         """The photos of each step, in chunks that fit into memory at once: one, but for full-batch descent."""
         chunks = list(self.order(epoch).split(self.batch_size))
+        whole = self.config.optimizer == "gradient_descent"
         if len(chunks) > 1 and len(chunks[-1]) == 1 and self.lonely_photo_fails:
-            chunks.pop()  # BatchNorm can't take the variance of one photo; another epoch shows it
-        if self.config.optimizer == "gradient_descent":
+            lonely = chunks.pop()  # BatchNorm can't take the variance of one photo; another epoch shows it
+            if whole:
+                chunks[-1] = torch.cat([chunks[-1], lonely])
+        if whole:
             yield chunks
         else:
             yield from ([chunk] for chunk in chunks)
@@ -174,7 +180,7 @@ class Loop:
             tally.add_penalty(penalty.detach())
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
-        self.optimizer.step()
+        take_step(self.optimizer)
         if self.average is not None:
             self.average.follow(self._state())
 
@@ -188,12 +194,19 @@ class Loop:
             return None
         for module in (*self.learns, self.network.head):
             module.eval()
-        tally = Tally(self.device)
-        with self._averaged(), torch.inference_mode():
-            for x, targets in self.photos.val():
-                logits = self._forward(x)
-                tally.add(self.objective.judge(logits, targets), logits, targets)
-        return tally.score()
+        at_once = self.plan.judged_at_once
+        while True:
+            tally = Tally(self.device)
+            try:
+                with self._averaged(), torch.inference_mode():
+                    for x, targets in self.photos.val(at_once):
+                        logits = self._forward(x)
+                        tally.add(self.objective.judge(logits, targets), logits, targets)
+                return tally.score()
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error) or at_once == 1:
+                    raise
+                at_once //= 2
 
     @contextmanager
     def _averaged(self) -> Generator[None]:
@@ -216,6 +229,11 @@ class Loop:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return Notice(key="training.notice.halved", values={"batch": self.batch_size, "before": self.batch_size * 2})
+
+    @property
+    def weights(self) -> int:
+        """How many numbers learn."""
+        return sum(parameter.numel() for parameter in self.parameters)
 
     @property
     def steps_an_epoch(self) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from core.config import Schedule, TrainConfig
+from core.training.eager import spare_the_compiler
 
 # PyTorch's transfer learning tutorial: StepLR(step_size=7, gamma=0.1).
 STEP_EPOCHS = 7
@@ -21,6 +22,7 @@ def make_optimizer(config: TrainConfig, groups: Groups) -> torch.optim.Optimizer
 
     Gradient descent is SGD whose one step an epoch sees every photo; the loop does that.
     """
+    spare_the_compiler()
     rate = float(groups[0]["lr"])
     match config.optimizer:
         case "adamw":

@@ -29,7 +29,7 @@ from core.training.kept import normalised
 from core.training.objective import Objective
 from tests.photos import make_folder
 
-HEAD = TrainConfig(head_epochs=6, device="cpu", patience=100)
+HEAD = TrainConfig(head_epochs=6, device="cpu", patience=100, head_patience=100)
 TUNE = TrainConfig(
     head_epochs=4, freeze_depth=7, epochs=3, augment="flip", views=2, batch_size=8, device="cpu", patience=100
 )

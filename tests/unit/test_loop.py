@@ -115,7 +115,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(monkeypatch):
 
 def test_patience_ends_a_phase_that_many_epochs_after_its_best():
     """At a wild rate the first epoch is the best there will be."""
-    config = replace(PLAIN, head_epochs=50, head_learning_rate=10.0, optimizer="sgd", patience=3)
+    config = replace(PLAIN, head_epochs=50, head_learning_rate=10.0, optimizer="sgd", head_patience=3)
     events, best, _ = run_loop(head_loop(config, small_network(config)))
     told = [event for event in events if isinstance(event, EpochEnded)]
     losses = [event.val_loss for event in told]
@@ -253,7 +253,7 @@ def test_fine_tuning_goes_on_with_smaller_batches_where_memory_runs_out(tmp_path
 def test_a_stop_in_the_head_is_scored_and_ends_as_a_stop(tmp_path, divided):
     """With nothing kept of the test photos yet, which must be computed although the stop still holds."""
     seen: list[Event] = []
-    run = new_run(tmp_path / "runs", TrainConfig(device="cpu", head_epochs=500, patience=10_000), divided)
+    run = new_run(tmp_path / "runs", TrainConfig(device="cpu", head_epochs=500, head_patience=10_000), divided)
 
     def stop() -> bool:
         return any(isinstance(event, EpochEnded) for event in seen)
