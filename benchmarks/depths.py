@@ -34,7 +34,8 @@ from core.events import EpochEnded
 from core.models import registry
 from core.models.weights import import_file
 from core.runs import store
-from core.training.fit import Folders, fit
+from core.training.fit import fit
+from core.training.run import Folders
 
 BACKBONE = "resnet18"
 BATCH = 32

@@ -32,7 +32,8 @@ from core.models import registry
 from core.models.build import build
 from core.models.weights import import_file
 from core.runs import store
-from core.training.fit import Folders, fit
+from core.training.fit import fit
+from core.training.run import Folders
 
 BACKBONE = "resnet50"
 DEVICE = "cuda"

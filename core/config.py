@@ -18,6 +18,7 @@ Schedule = Literal["constant", "cosine", "step"]
 Loss = Literal["cross_entropy", "mse", "focal"]
 Regularizer = Literal["none", "l1", "l2", "l2sp"]
 ClassBalance = Literal["none", "weights", "sampling"]
+Refit = Literal["none", "head", "all"]
 Precision = Literal["auto", "float32", "bfloat16"]
 FreezeDepth = int | Literal["all", "none"]
 
@@ -33,6 +34,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "loss": get_args(Loss),
     "regularizer": get_args(Regularizer),
     "class_balance": get_args(ClassBalance),
+    "refit": get_args(Refit),
     "precision": get_args(Precision),
 }
 # Smallest and largest value that still makes sense; outside lies a typing mistake, not a wish.
@@ -92,6 +94,8 @@ class TrainConfig:
     head_learning_rate: float = 1e-3  # AdamW on features of unit scale
     head_schedule: Schedule = "constant"
     head_patience: int = 20  # epochs without a better validation loss before the head counts as converged
+
+    refit: Refit = "head"  # what learns once more, from validation photos too, when they have chosen the best epoch
 
     epochs: int = 0  # passes of fine-tuning after the head has converged; needs freeze_depth below "all"
     batch_size: int = 32  # photos a step while fine-tuning; halved, with a notice, where memory runs out

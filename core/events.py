@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
-Phase = Literal["weights", "photos", "head", "finetune", "test"]
+Phase = Literal["weights", "photos", "head", "finetune", "refit", "test"]
 TRAINING_PHASES: tuple[Phase, ...] = ("head", "finetune")
 
 
@@ -38,7 +38,7 @@ class WeightsReady(Event):
 
 @dataclass(frozen=True)
 class PhaseStarted(Event):
-    """``total`` counts photos (``photos``, ``test``), bytes (``weights``) or epochs (``head``, ``finetune``).
+    """``total`` counts photos (``photos``, ``test``), bytes (``weights``) or epochs (in all other phases).
 
     ``done`` is above zero where a resume goes on: training epochs after it are told again.
     """

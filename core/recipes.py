@@ -112,6 +112,7 @@ PLAIN: dict[str, object] = {
     "center_features": False,
     "patience": 10_000,
     "head_patience": 10_000,
+    "refit": "none",
 }
 
 

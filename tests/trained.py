@@ -18,15 +18,17 @@ from core.models.head import Head, HeadSpec
 from core.runs import store
 from core.runs.store import RunDirectory
 from core.training.checkpoint import Checkpoint
-from core.training.fit import Folders, fit
+from core.training.fit import fit
 from core.training.head import KeptFeatures, head_groups, head_plan, prepare_head
 from core.training.loop import Loop
+from core.training.run import Folders
 from core.training.score import Best
 
 CPU = torch.device("cpu")
 # Nothing but the plain step: what the settings add is added by the test that asks for it.
 PLAIN = TrainConfig(
-    device="cpu", precision="float32", patience=10_000, head_patience=10_000, weight_decay=0.0, clip_norm=0.0, label_smoothing=0.0,
+    device="cpu", precision="float32", patience=10_000, head_patience=10_000, refit="none", weight_decay=0.0,
+    clip_norm=0.0, label_smoothing=0.0,
     center_features=False, augment="none", warm_up=0.0, stage_decay=1.0, head_boost=1.0,
 )  # fmt: skip
 

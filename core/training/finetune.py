@@ -17,9 +17,9 @@ from core.models.build import Network
 from core.training.augment import augmented, centre
 from core.training.device import to_device
 from core.training.kept import normalised
-from core.training.loop import Plan
 from core.training.optimizers import Groups
-from core.training.rows import Rows
+from core.training.plan import Plan
+from core.training.rows import Readable
 
 JUDGE_BATCH = 64
 
@@ -32,9 +32,9 @@ class KeptActivations:
         config: TrainConfig,
         network: Network,
         boundary: int,
-        train: Sequence[Rows],
+        train: Sequence[Readable],
         train_targets: Tensor,
-        val: Rows,
+        val: Readable,
         val_targets: Tensor,
         device: torch.device,
     ) -> None:

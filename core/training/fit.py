@@ -5,15 +5,13 @@ a stop is found again: kept rows by the photo's hash, epochs in ``last.safetenso
 """
 
 import json
-import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from core.config import TrainConfig
 from core.data.report import Part, Sample, Split
@@ -30,49 +28,13 @@ from core.models.weights import WeightsFile
 from core.runs.store import RunDirectory
 from core.training import checkpoint
 from core.training.augment import distinct_views
-from core.training.checkpoint import Checkpoint, Saver
-from core.training.device import name, pick, threads_for
-from core.training.finetune import KeptActivations, tune_groups, tune_plan
-from core.training.head import KeptFeatures, head_groups, head_plan, prepare_head
+from core.training.device import name, pick
 from core.training.kept import Kept, Recipe, Stopped, channels_last, keep
-from core.training.loop import Loop
 from core.training.obtain import obtain_weights
-from core.training.precision import choose, lay_out
-from core.training.score import Best
+from core.training.phases import features_wanted, learn, put_best
+from core.training.run import Folders, Run
 from core.training.versions import versions
 from core.workspace import write_atomically
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where a run reads and writes besides its own directory."""
-
-    weights: Path
-    cache: Path
-
-
-@dataclass
-class _Run:
-    """What the phases of one run hand to each other."""
-
-    config: TrainConfig
-    split: Split
-    directory: RunDirectory
-    folders: Folders
-    should_stop: Callable[[], bool]
-    device: torch.device
-    best: Best = field(default_factory=Best)
-    seconds: dict[str, float] = field(default_factory=dict)
-    frozen: int = 0  # stages that keep their weights
-    copied: int = 0  # stages that have pretrained weights to begin with
-
-    @contextmanager
-    def timed(self, phase: str) -> Generator[None]:
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = round(self.seconds.get(phase, 0.0) + time.monotonic() - began, 3)
 
 
 def fit(
@@ -86,7 +48,7 @@ def fit(
     """Train, keep the best epoch, score it on the test part. Raises CoreError for what the user can mend."""
     if len(split.classes) < 2 or not split.train:
         raise DataError("training.too_little", classes=len(split.classes), photos=len(split.train))
-    run = _Run(config, split, directory, folders, should_stop, pick(config.device))
+    run = Run(config, split, directory, folders, should_stop, pick(config.device))
     resumed = checkpoint.load(directory.last)
     yield Started(
         device=str(run.device), device_name=name(run.device), versions=versions(), resumed=resumed is not None
@@ -106,13 +68,16 @@ def fit(
         frozen_stages=network.frozen_stages,
     )
     try:
-        reason = yield from _learn(run, network, weights, resumed)
+        finetunes = config.epochs > 0 and run.frozen < len(network.stages)
+        wanted = features_wanted(run, network, finetunes)
+        train, val = yield from _keep(run, network, weights, features=wanted, activations=finetunes)
+        reason = yield from learn(run, network, train, val, resumed)
     except Stopped:
         reason = "stopped"
     yield from _finish(run, network, weights, reason)
 
 
-def _network(run: _Run, weights: WeightsFile | None) -> Network:
+def _network(run: Run, weights: WeightsFile | None) -> Network:
     """The network as the settings want it, with what is frozen frozen."""
     config = run.config
     stages = len(registry.backbone(config.backbone).stages)
@@ -129,64 +94,8 @@ def _network(run: _Run, weights: WeightsFile | None) -> Network:
     return network
 
 
-def _learn(run: _Run, network: Network, weights: WeightsFile | None, resumed: Checkpoint | None) -> Iterator[Event]:
-    """Photos, head and fine-tuning; returns why it ended. ``run.best`` holds the best weights."""
-    config, stages = run.config, len(network.stages)
-    finetunes = config.epochs > 0 and run.frozen < stages
-    # Features mean something where the whole body has learnt something; fine-tuning may want to begin without them.
-    heads = run.copied == stages and (config.head_first or not finetunes)
-    train, val = yield from _keep(
-        run, network, weights, features=heads or config.center_features, activations=finetunes
-    )
-    targets, val_targets = _targets(run.split.train), _targets(run.split.val)
-    reason = "complete"
-    in_finetune = resumed is not None and resumed.meta["phase"] == "finetune"
-    if run.copied == stages and train.features:
-        features = KeptFeatures(train.features, targets, val.features[0], val_targets, run.device)
-        prepare_head(config, network, features)
-        if heads and not in_finetune:
-            plan = head_plan(config, network)
-            loop = Loop(config, plan, network, head_groups(config, network), features, run.device)
-            reason = yield from _phase(run, loop, resumed)
-            if reason == "stopped" or not finetunes:
-                return reason
-            _put_best(run, network)
-    if not finetunes:
-        return reason
-    photos = KeptActivations(
-        config, network, run.frozen, train.activations, targets, val.activations[0], val_targets, run.device
-    )
-    loop = _tuner(run, network, photos)
-    return (yield from _phase(run, loop, resumed if in_finetune else None))
-
-
-def _tuner(run: _Run, network: Network, photos: KeptActivations) -> Loop:
-    """The loop over stages and head, computing the way that is quickest here."""
-    config, device = run.config, run.device
-    with run.timed("trial"):
-        memory = run.folders.cache / f"way-{config.backbone}-{run.frozen}-{config.head}-{device.type}.json"
-        way = choose(config, network, run.frozen, photos.some, memory)
-        lay_out(network, way)
-        photos.channels_last = way.channels_last
-    plan = replace(tune_plan(config, run.frozen), way=way)
-    groups = tune_groups(config, network, run.frozen, run.copied)
-    return Loop(config, plan, network, groups, photos, device)
-
-
-def _phase(run: _Run, loop: Loop, resumed: Checkpoint | None) -> Iterator[Event]:
-    """One loop, announced, timed and saved."""
-    with run.timed(loop.plan.phase):
-        done = int(str(resumed.meta["epoch"])) if resumed else 0
-        yield PhaseStarted(phase=loop.plan.phase, total=loop.plan.epochs, done=done, precision=loop.plan.way.bits)
-        save = Saver(run.directory.last)
-        with threads_for(loop.weights, run.device):
-            reason = yield from loop.run(resumed=resumed, best=run.best, save=save, stop=run.should_stop)
-        save.last_chance()
-        return reason
-
-
 def _keep(
-    run: _Run, network: Network, weights: WeightsFile | None, *, features: bool, activations: bool
+    run: Run, network: Network, weights: WeightsFile | None, *, features: bool, activations: bool
 ) -> Iterator[Event]:
     """Run the frozen part once; returns what was kept of the training and of the validation photos."""
     config, split = run.config, run.split
@@ -200,13 +109,17 @@ def _keep(
             features=features and run.copied == len(network.stages),
             activations=activations,
         )
-        kept: list[Kept] = []
-        for samples, views in ((split.train, recipe.views), (split.val, 1)):
-            kept.append((yield from _kept(run, network, replace(recipe, views=views), samples, "train")))
-    return kept[0], kept[1]
+        train: Kept = yield from _kept(run, network, recipe, split.train, "train")
+        val: Kept = yield from _kept(run, network, replace(recipe, views=1), split.val, "val")
+        if recipe.views > 1 and config.refit != "none":
+            # In the end they teach as well, and then with all their views.
+            stages = activations and config.refit == "all"
+            every = yield from _kept(run, network, replace(recipe, activations=stages), split.val, "val")
+            val = Kept(every.features, every.activations if stages else val.activations)
+    return train, val
 
 
-def _kept(run: _Run, network: Network, recipe: Recipe, samples: tuple[Sample, ...], part: Part) -> Iterator[Event]:
+def _kept(run: Run, network: Network, recipe: Recipe, samples: tuple[Sample, ...], part: Part) -> Iterator[Event]:
     return (
         yield from keep(
             network, recipe, samples, Path(run.split.root_of(part)), run.folders.cache, run.device, run.should_stop,
@@ -215,10 +128,10 @@ def _kept(run: _Run, network: Network, recipe: Recipe, samples: tuple[Sample, ..
     )  # fmt: skip
 
 
-def _finish(run: _Run, network: Network, weights: WeightsFile | None, reason: str) -> Iterator[Event]:
+def _finish(run: Run, network: Network, weights: WeightsFile | None, reason: str) -> Iterator[Event]:
     """Put the best weights together, score them on the test part, and say why the run ended."""
     if run.best.phase is not None:
-        _put_best(run, network)
+        put_best(run, network)
         card = ModelCard.of(run.config, run.split, network, weights)
         write_model(run.directory, network, card)
         with run.timed("test"):
@@ -236,7 +149,7 @@ def _finish(run: _Run, network: Network, weights: WeightsFile | None, reason: st
     )
 
 
-def _score(run: _Run, network: Network, weights: WeightsFile | None) -> Iterator[Event]:
+def _score(run: Run, network: Network, weights: WeightsFile | None) -> Iterator[Event]:
     """Every answer on the test part, through what Try it uses as well: the same stages, in the same 32 bits."""
     samples = run.split.test
     if not samples:
@@ -253,7 +166,7 @@ def _score(run: _Run, network: Network, weights: WeightsFile | None) -> Iterator
     yield Evaluated(correct=results.correct, total=results.total, accuracy=results.accuracy)
 
 
-def _score_kept(run: _Run, network: Network, weights: WeightsFile, samples: tuple[Sample, ...]) -> Iterator[Event]:
+def _score_kept(run: Run, network: Network, weights: WeightsFile, samples: tuple[Sample, ...]) -> Iterator[Event]:
     """With the body as it was, a test photo's features are the same in every run: they are kept as well."""
     recipe = Recipe(
         weights_sha256=weights.sha256, frozen_stages=len(network.stages), augment="none", views=1,
@@ -267,12 +180,3 @@ def _score_kept(run: _Run, network: Network, weights: WeightsFile, samples: tupl
         x = torch.from_numpy(kept.features[0][:].astype(np.float32)).to(run.device)
         probabilities = network.head(x).softmax(dim=1).cpu().numpy()
     return from_probabilities(run.split.classes, samples, probabilities)
-
-
-def _put_best(run: _Run, network: Network) -> None:
-    """The weights that training changed: the head's alone, or every trainable stage's as well."""
-    network.load_state_dict(run.best.tensors, strict=False)
-
-
-def _targets(samples: tuple[Sample, ...]) -> Tensor:
-    return torch.tensor([sample.target for sample in samples], dtype=torch.int64)

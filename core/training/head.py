@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.config import TrainConfig
 from core.models.build import Network
-from core.training.loop import Plan
 from core.training.optimizers import Groups
-from core.training.rows import Rows
+from core.training.plan import Plan
+from core.training.rows import Readable
 
 SMALLEST_SCALE = 1e-6  # features that never change are left as they are instead of being divided by nothing
 MEMORY_BYTES = 1_000_000_000  # more features than that are read from disk batch by batch
@@ -27,9 +28,9 @@ class KeptFeatures:
 
     def __init__(
         self,
-        train: Sequence[Rows],
+        train: Sequence[Readable],
         train_targets: Tensor,
-        val: Rows,
+        val: Readable,
         val_targets: Tensor,
         device: torch.device,
     ) -> None:
@@ -75,6 +76,25 @@ class KeptFeatures:
     def _all(self) -> Iterator[Tensor]:
         for chosen in torch.arange(len(self.train_targets)).split(JUDGE_BATCH):
             yield self.train(chosen, 0)
+
+
+class Both:
+    """Two sets of rows as one, the second behind the first."""
+
+    def __init__(self, first: Readable, second: Readable) -> None:
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    def __getitem__(self, which: NDArray[np.int64] | slice) -> NDArray[np.generic]:
+        places = np.arange(len(self))[which]
+        late = places >= len(self._first)
+        early_rows = self._first[places[~late]]
+        rows = np.empty((len(places), *early_rows.shape[1:]), early_rows.dtype)
+        rows[~late] = early_rows
+        rows[late] = self._second[places[late] - len(self._first)]
+        return rows
 
 
 def _tensor(rows: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Tensor:

@@ -8,15 +8,13 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from core.config import Schedule, TrainConfig
+from core.config import TrainConfig
 from core.errors import ConfigError
-from core.events import EpochEnded, Notice, Phase, Progress, finite
+from core.events import EpochEnded, Notice, Progress, finite
 from core.models.build import Network
 from core.training.balance import Order
 from core.training.checkpoint import Checkpoint
@@ -26,37 +24,11 @@ from core.training.ema import Average
 from core.training.mixing import Mixer
 from core.training.objective import Objective, Penalty
 from core.training.optimizers import Groups, flat_optimizer, make_optimizer, rate_share, restore_optimizer
-from core.training.precision import Way
+from core.training.plan import Photos, Plan
 from core.training.score import Best, Score, Tally
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 REPORT_SECONDS = 0.3  # between two progress events
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What differs between the phases."""
-
-    phase: Phase
-    first_stage: int  # what trains: the stages from here on, and the head
-    epochs: int
-    batch_size: int
-    patience: int
-    schedule: Schedule
-    warm_up: float
-    judged_at_once: int  # validation photos
-    rate_name: str  # the setting to lower where the loss becomes infinite
-    way: Way = field(default_factory=Way)  # how it computes
-
-
-class Photos(Protocol):
-    """What leaves stage ``first_stage - 1``, on the device, and the targets."""
-
-    train_targets: Tensor  # on the CPU
-    val_count: int
-
-    def train(self, chosen: Tensor, epoch: int) -> Tensor: ...
-    def val(self, at_once: int) -> Iterator[tuple[Tensor, Tensor]]: ...
 
 
 class Loop:
@@ -91,17 +63,17 @@ class Loop:
         best: Best,
         save: Callable[[Callable[[], Checkpoint]], None],
         stop: Callable[[], bool],
-    ) -> Iterator[EpochEnded | Progress | Notice]:
+    ) -> Generator[EpochEnded | Progress | Notice, None, str]:
         """Yield progress between batches and an event an epoch; returns why it ended.
 
         ``save`` gets something that makes a checkpoint, after every epoch, and decides whether it is worth the time.
         """
         best.stale = 0
         if best.tensors:  # an earlier phase's: from here on the best is a state of all that this one may change
-            best.tensors = {**self._best_state(), **best.tensors}
+            best.tensors = {**self.result(), **best.tensors}
         first = self._restore(best, resumed) if resumed is not None else 0
         self.network.eval()  # frozen stages stay so: their statistics are part of what was kept
-        for epoch in range(first + 1, self.plan.epochs + 1):
+        for epoch in range(first + 1, (self.plan.until or self.plan.epochs) + 1):
             if best.stale >= self.plan.patience:
                 return "patience"
             began = time.monotonic()
@@ -114,7 +86,7 @@ class Loop:
             judged = self._judge()
             better = best.update(self.plan.phase, epoch, judged or learnt)
             if better:
-                best.tensors = self._best_state()
+                best.tensors = self.result()
             yield self._event(epoch, learnt, judged, tally.penalty, time.monotonic() - began, better)
             save(lambda done=epoch: self.checkpoint(done, best))
         return "complete"
@@ -257,7 +229,8 @@ class Loop:
         """What training may change, as it is: trainable stages, with their statistics, and the head."""
         return {k: v for k, v in self.network.state_dict().items() if k.startswith(self._prefixes())}
 
-    def _best_state(self) -> dict[str, Tensor]:
+    def result(self) -> dict[str, Tensor]:
+        """Copies of what was trained, as it is now; averaged where the settings say so."""
         now = self.average.tensors if self.average is not None else self._state()
         return {name: value.detach().clone() for name, value in now.items()}
 

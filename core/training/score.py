@@ -71,12 +71,14 @@ class Best:
     loss: float = math.inf
     accuracy: float | None = None
     stale: int = 0
+    head_epoch: int = 0  # the head's best, which fine-tuning began from
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
     def update(self, phase: Phase, epoch: int, score: Score) -> bool:
         """Take note of an epoch's score; True where it is the new best."""
         if score.loss < self.loss:
             self.phase, self.epoch, self.loss, self.accuracy, self.stale = phase, epoch, score.loss, score.accuracy, 0
+            self.head_epoch = epoch if phase == "head" else self.head_epoch
             return True
         self.stale += 1
         return False
@@ -89,6 +91,7 @@ class Best:
             "loss": loss,
             "accuracy": self.accuracy,
             "stale": self.stale,
+            "head_epoch": self.head_epoch,
         }
 
     def restore(self, data: Mapping[str, object]) -> None:
@@ -97,3 +100,4 @@ class Best:
         self.loss = math.inf if data["loss"] is None else float(str(data["loss"]))
         self.accuracy = None if data["accuracy"] is None else float(str(data["accuracy"]))
         self.stale = int(str(data["stale"]))
+        self.head_epoch = int(str(data["head_epoch"]))

@@ -65,6 +65,7 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         Field("head_learning_rate", 1e-4, when=head_learns_alone),
         Field("head_schedule", when=head_learns_alone),
         Field("head_patience", when=head_learns_alone),
+        Field("refit", when=head_learns_alone),
     ),
     "finetuning": (
         Field("epochs", when=fine_tunes),

@@ -37,7 +37,8 @@ CHANGED: dict[str, object] = {
     "learning_rate": 0.0007, "stage_decay": 0.25, "head_boost": 3.0, "schedule": "constant", "warm_up": 0.2,
     "momentum": 0.8, "weight_decay": 0.02, "clip_norm": 2.0, "label_smoothing": 0.2, "focal_gamma": 3.0,
     "regularization": 0.05, "class_balance": "sampling", "views": 3, "mixup": 0.3, "cutmix": 0.9,
-    "normalization": "symmetric", "ema": 0.9, "patience": 9, "head_patience": 8, "precision": "bfloat16", "kept_gigabytes": 2.5,
+    "normalization": "symmetric", "ema": 0.9, "patience": 9, "head_patience": 8, "refit": "all",
+    "precision": "bfloat16", "kept_gigabytes": 2.5,
     "device": "cpu", "head_first": False,
 }  # fmt: skip
 BRING_OTHERS = ("head", "loss", "regularizer", "optimizer", "augment")

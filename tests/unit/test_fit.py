@@ -24,9 +24,10 @@ from core.models.fetch import FetchStopped
 from core.models.weights import find
 from core.runs import store
 from core.runs.store import EventWriter, RunDirectory, read_events
-from core.training.fit import Folders, fit
+from core.training.fit import fit
 from core.training.kept import normalised
 from core.training.objective import Objective
+from core.training.run import Folders
 from tests.photos import make_folder
 
 HEAD = TrainConfig(head_epochs=6, device="cpu", patience=100, head_patience=100)
@@ -215,3 +216,32 @@ def test_a_stop_while_weights_are_fetched_is_a_stop_and_no_failure(tmp_path, div
     ended = train(new_run(tmp_path, HEAD, divided), cache)[-1]
     assert isinstance(ended, Ended)
     assert (ended.reason, ended.best_phase) == ("stopped", None)
+
+
+def test_in_the_end_the_head_learns_from_validation_photos_as_well_and_just_as_long(tmp_path, divided, cache):
+    run = new_run(tmp_path, replace(HEAD, refit="head"), divided)
+    ended = train(run, cache)[-1]
+    assert isinstance(ended, Ended)
+    # The same by another way: a division without validation photos, trained for as many epochs, and nothing chosen.
+    everyone = replace(divided, train=(*divided.train, *divided.val), val=())
+    alone = new_run(tmp_path, replace(HEAD, refit="none", head_epochs=ended.best_epoch), everyone)
+    train(alone, cache)
+    assert_same(weights(run), weights(alone))
+    assert isinstance(train(new_run(tmp_path, replace(HEAD, refit="none"), divided), cache)[-1], Ended)
+
+
+def test_all_that_trains_can_learn_once_more_and_a_kill_in_the_middle_of_it_changes_nothing(tmp_path, divided, cache):
+    config = replace(TUNE, refit="all", learning_rate=1e-3, precision="float32")
+    run = new_run(tmp_path, config, divided)
+    events = train(run, cache)
+    refits = [event for event in events if isinstance(event, PhaseStarted) and event.phase == "refit"]
+    best = events[-1]
+    assert isinstance(best, Ended)
+    assert len(refits) == (2 if best.best_phase == "finetune" else 1)
+    killed = new_run(tmp_path, config, divided)
+    train(killed, cache, until=lambda event: isinstance(event, PhaseStarted) and event.phase == "refit")
+    train(killed, cache)
+    assert_same(weights(killed), weights(run))
+    other = new_run(tmp_path, replace(config, refit="none"), divided)
+    train(other, cache)
+    assert not torch.equal(weights(other)["head.layers.output.weight"], weights(run)["head.layers.output.weight"])

@@ -18,8 +18,9 @@ from core.models import fast
 from core.training import checkpoint
 from core.training.checkpoint import Checkpoint, Saver
 from core.training.finetune import KeptActivations, tune_groups
-from core.training.fit import Folders, fit
+from core.training.fit import fit
 from core.training.head import KeptFeatures
+from core.training.run import Folders
 from tests.photos import make_folder
 from tests.trained import PLAIN, assert_same, head_loop, new_run, run_loop, small_network, train, trained
 

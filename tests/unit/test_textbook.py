@@ -26,7 +26,8 @@ from core.models.weights import import_file
 from core.recipes import Facts, recipe
 from core.runs import store
 from core.runs.store import RunDirectory
-from core.training.fit import Folders, fit
+from core.training.fit import fit
+from core.training.run import Folders
 from tests.photos import make_folder
 
 SEED = 3
