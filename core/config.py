@@ -18,6 +18,7 @@ Schedule = Literal["constant", "cosine", "step"]
 Loss = Literal["cross_entropy", "mse", "focal"]
 Regularizer = Literal["none", "l1", "l2", "l2sp"]
 ClassBalance = Literal["none", "weights", "sampling"]
+NormStatistics = Literal["kept", "batch"]
 Refit = Literal["none", "head", "all"]
 Precision = Literal["auto", "float32", "bfloat16"]
 FreezeDepth = int | Literal["all", "none"]
@@ -34,6 +35,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "loss": get_args(Loss),
     "regularizer": get_args(Regularizer),
     "class_balance": get_args(ClassBalance),
+    "norm_statistics": get_args(NormStatistics),
     "refit": get_args(Refit),
     "precision": get_args(Precision),
 }
@@ -101,9 +103,13 @@ class TrainConfig:
     batch_size: int = 32  # photos a step while fine-tuning; halved, with a notice, where memory runs out
     learning_rate: float = 1e-4  # last trainable stage
     stage_decay: float = 0.5  # each earlier stage learns at this share of the rate of the one after it
-    head_boost: float = 10.0  # the head learns at this multiple of the last stage's rate
+    head_boost: float = 1.0  # the head learns at this multiple of the last stage's rate
     schedule: Schedule = "cosine"  # "step": a tenth after every seven epochs
     warm_up: float = 0.1  # share of the steps in which the rate climbs to its full height
+
+    # BatchNorm in copied stages that learn: by the pretrained mean and spread, which the head has learnt to expect, or
+    # by each batch's own. What starts from noise always measures its own.
+    norm_statistics: NormStatistics = "kept"
 
     optimizer: Optimizer = "adamw"
     momentum: float = 0.9  # of the optimiser of that name

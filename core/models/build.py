@@ -76,7 +76,7 @@ def build(
     Raises:
         ModelError: there is no such backbone, or the file doesn't fit it.
     """
-    backbone = with_normalization(registry.backbone(name), normalization, weights)
+    backbone = registry.backbone(name)
     copied = len(backbone.stages) if copied_stages is None else copied_stages
     copied = 0 if weights is None else copied
     with torch.random.fork_rng(devices=[]):
@@ -86,7 +86,7 @@ def build(
     stages = list(split(fresh, backbone.family).values()) if fresh is not None else []
     if weights is not None and copied:
         stages = [*_pretrained(backbone, weights)[:copied], *stages[copied:]]
-    network = Network(backbone, stages, new_head)
+    network = Network(with_normalization(backbone, normalization, weights), stages, new_head)
     network.copied_stages = copied
     return network.to(device)
 

@@ -54,7 +54,9 @@ class Loop:
         self.parameters = [value for _, value in named if value.requires_grad]
         self.mixer = Mixer(config)
         self.average = Average(config.ema, self._state()) if config.ema else None
-        self.lonely_photo_fails = any(isinstance(m, BATCH_NORMS) for stage in self.learns for m in stage.modules())
+        self._to_training()
+        norms = [module for stage in self.learns for module in stage.modules() if isinstance(module, BATCH_NORMS)]
+        self.lonely_photo_fails = any(module.training for module in norms)
 
     def run(
         self,
@@ -106,8 +108,7 @@ class Loop:
         torch.manual_seed(self.order.seed(epoch))  # dropout and stochastic depth
         tally = Tally(self.device)
         began = reported = time.monotonic()
-        for module in (*self.learns, self.network.head):
-            module.train()
+        self._to_training()
         for step, chunks in enumerate(self._steps(epoch)):
             if stop():
                 return None
@@ -119,6 +120,15 @@ class Loop:
                 if not math.isfinite(tally.score().loss):
                     break
         return tally
+
+    def _to_training(self) -> None:
+        for place, stage in enumerate(self.learns, self.plan.first_stage):
+            stage.train()
+            if self.config.norm_statistics == "kept" and place < self.network.copied_stages:
+                for module in stage.modules():
+                    if isinstance(module, BATCH_NORMS):
+                        module.eval()
+        self.network.head.train()
 
     def _steps(self, epoch: int) -> Iterator[list[Tensor]]:
         """The photos of each step, in chunks that fit into memory at once: one, but for full-batch descent."""

@@ -75,6 +75,7 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         Field("head_boost", 1.0, when=fine_tunes),
         Field("schedule", when=fine_tunes),
         Field("warm_up", 0.05, when=fine_tunes),
+        Field("norm_statistics", when=fine_tunes),
     ),
     "objective": (
         Field("loss"),
