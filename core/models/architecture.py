@@ -1,6 +1,9 @@
 """The published architectures, whole, with the head for ImageNet: what weights files fit into."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -26,7 +29,8 @@ def original(name: str) -> nn.Module:
     """
     if name in SCALES:
         return EfficientNetLite(name)
-    from torchvision import models  # 1.6 s that the default backbone needn't wait for
+    with _compiler_left_out():
+        from torchvision import models  # a second that the default backbone needn't wait for
 
     settings: dict[str, Any] = {"aux_logits": False, "init_weights": True} if name in SIDE_HEADED else {}
     return models.get_model(WITHOUT_TOP.get(name, name), weights=None, **settings)
@@ -38,6 +42,32 @@ def empty(name: str) -> nn.Module:
         return original(name)  # works its widths out with tensors, which the meta device can't
     with torch.device("meta"), _NothingDrawn():
         return original(name)
+
+
+def _no(_: object) -> bool:
+    return False
+
+
+@contextmanager
+def _compiler_left_out() -> Generator[None]:
+    """Imports torchvision without torch's compiler, which takes longer to load than all the rest of it.
+
+    One of torchvision's operators for finding objects, which no classifier uses, asks the compiler's module at import
+    for a function that it calls when it is used. It is given one that says no.
+    """
+    name = "torch._dynamo.utils"
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+    stand_ins = {"torch._dynamo": ModuleType("torch._dynamo"), name: ModuleType(name)}
+    stand_ins[name].__dict__["is_compile_supported"] = _no
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for known, stand_in in stand_ins.items():
+            if sys.modules.get(known) is stand_in:
+                del sys.modules[known]
 
 
 class _NothingDrawn(TorchFunctionMode):

@@ -29,7 +29,7 @@ from core.runs.store import RunDirectory
 from core.training import checkpoint
 from core.training.augment import distinct_views
 from core.training.device import name, pick
-from core.training.kept import Kept, Recipe, Stopped, channels_last, keep
+from core.training.kept import FrozenPart, Kept, Recipe, Stopped, channels_last, keep
 from core.training.obtain import obtain_weights
 from core.training.phases import features_wanted, learn, put_best
 from core.training.run import Folders, Run
@@ -119,11 +119,12 @@ def _keep(
     return train, val
 
 
-def _kept(run: Run, network: Network, recipe: Recipe, samples: tuple[Sample, ...], part: Part) -> Iterator[Event]:
+def _kept(run: Run, network: Network, recipe: Recipe, samples: tuple[Sample, ...], name: Part) -> Iterator[Event]:
+    run.part = run.part or FrozenPart(network, recipe, run.device, run.folders.cache)
     return (
         yield from keep(
-            network, recipe, samples, Path(run.split.root_of(part)), run.folders.cache, run.device, run.should_stop,
-            budget_bytes=round(run.config.kept_gigabytes * 1e9),
+            network, recipe, samples, Path(run.split.root_of(name)), run.folders.cache, run.device, run.should_stop,
+            budget_bytes=round(run.config.kept_gigabytes * 1e9), part=run.part,
         )
     )  # fmt: skip
 
@@ -173,7 +174,9 @@ def _score_kept(run: Run, network: Network, weights: WeightsFile, samples: tuple
         features=True, activations=False, exact=True,
     )  # fmt: skip
     yield PhaseStarted(phase="test", total=len(samples))
-    to_the_end = replace(run, should_stop=lambda: False)  # a run that was stopped is scored as well
+    # Stages that learnt were prepared before, or in the middle of it: then they are prepared anew.
+    part = run.part if network.frozen_stages == len(network.stages) else None
+    to_the_end = replace(run, part=part, should_stop=lambda: False)  # a run that was stopped is scored as well
     kept: Kept = yield from _kept(to_the_end, network, recipe, samples, "test")
     network.head.eval()
     with torch.inference_mode():

@@ -49,13 +49,23 @@ class QuickBody:
         self.network, self.device = network, device
         self.mix = mix  # where the decision stands; None: 32 bits throughout
 
-    # Made when the first photo needs it: preparing the stages takes a second, which a run whose rows are all kept
+    # Made when the first photo needs them: preparing the stages takes a second, which a run whose rows are all kept
     # already does not spend.
     @cached_property
+    def plain(self) -> FastStages:
+        """In 32 bits, as the predictor computes."""
+        return fast_frozen(self.network.stages, self.device, precision="float32")
+
+    @cached_property
     def stages(self) -> FastStages:
-        if self.mix is None:
-            return fast_frozen(self.network.stages, self.device, precision="float32")
-        return self._prepared(read_mix(self.mix))
+        return self.plain if self.mix is None else self.plain.quicker(read_mix(self.mix))
+
+    def exactly(self) -> "QuickBody":
+        """One that computes in 32 bits throughout, from the same prepared stages if there are any yet."""
+        body = QuickBody(self.network, self.device, None)
+        if "plain" in self.__dict__:
+            body.plain = self.plain
+        return body
 
     def decide(self, x: Tensor) -> None:
         """Let the first photos decide about 16 bits; where another process has decided meanwhile, do as it did."""
@@ -65,7 +75,7 @@ class QuickBody:
         decided = self.stages.exact_stages
         agreed = remember_mix(self.mix, decided)
         if agreed != decided:
-            self.stages = self._prepared(agreed)
+            self.stages = self.plain.quicker(agreed)
 
     def run(self, x: Tensor, first: int, last: int) -> Tensor:
         """Stages ``first`` up to, not including, ``last``; float32 in and out."""
@@ -74,9 +84,6 @@ class QuickBody:
                 x = x.bfloat16()
             x = self.stages.body[place](x)
         return x.float()
-
-    def _prepared(self, exact_stages: int | None) -> FastStages:
-        return fast_frozen(self.network.stages, self.device, exact_stages=exact_stages)
 
 
 class FrozenPart:
@@ -96,9 +103,10 @@ class FrozenPart:
 
     def following(self, recipe: Recipe) -> "FrozenPart":
         """One for another recipe of the same network that shares the stages prepared for this one."""
-        if (recipe.weights_sha256, recipe.exact) != (self.recipe.weights_sha256, self.recipe.exact):
-            raise ValueError("a frozen part can't follow a recipe with other weights or another precision")
-        return FrozenPart(self.network, recipe, self.device, self.cache, self.body)
+        if recipe.weights_sha256 != self.recipe.weights_sha256 or (self.recipe.exact and not recipe.exact):
+            raise ValueError("a frozen part can't follow a recipe with other weights or a lower precision")
+        body = self.body.exactly() if recipe.exact and not self.recipe.exact else self.body
+        return FrozenPart(self.network, recipe, self.device, self.cache, body)
 
     def wanted(self, view: int) -> list[What]:
         """What is kept of this view."""

@@ -11,6 +11,7 @@ import torch
 from core.config import TrainConfig
 from core.data.report import Split
 from core.runs.store import RunDirectory
+from core.training.frozen import FrozenPart
 from core.training.score import Best
 
 
@@ -36,6 +37,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     frozen: int = 0  # stages that keep their weights
     copied: int = 0  # stages that have pretrained weights to begin with
+    part: FrozenPart | None = None  # the stages made quick, before any of them learns: prepared once for all photos
 
     @contextmanager
     def timed(self, phase: str) -> Generator[None]:

@@ -27,6 +27,22 @@ def test_a_whole_run_loads_neither_compiler_nor_algebra_nor_torchvision(tmp_path
     assert done.stderr.splitlines()[-1].strip() in ("", "Done.")
 
 
+@pytest.mark.slow
+def test_torchvision_comes_without_the_compiler_and_the_compiler_can_still_come_later():
+    script = """
+import sys
+from core.models.architecture import empty
+empty("resnet18")
+assert "torchvision" in sys.modules and "torch._dynamo" not in sys.modules
+import torch, torchvision.ops
+double = torch.compile(lambda x: 2 * x, backend="eager")
+assert torch.equal(double(torch.ones(2)), torch.full((2,), 2.0))
+boxes = torch.tensor([[0, 0.0, 0.0, 2.0, 2.0]])
+assert torchvision.ops.roi_align(torch.ones(1, 1, 4, 4), boxes, 1).shape == (1, 1, 1, 1)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 @pytest.mark.parametrize("kind", ["AdamW", "Adam", "SGD"])
 def test_a_plain_step_is_the_optimisers_own_step(kind):
     spare_the_compiler()

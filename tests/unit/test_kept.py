@@ -252,8 +252,11 @@ def test_stages_prepared_once_serve_other_recipes_of_the_same_network(network, p
     part = FrozenPart(network, HEAD, CPU, tmp_path)
     run(network, HEAD, photos, tmp_path, part=part)
     assert part.following(LAST).body is part.body
+    exact = part.following(replace(HEAD, exact=True))
+    assert exact.body.stages is part.body.plain
+    assert exact.body.stages.exact_stages == len(exact.body.stages.body)
     with pytest.raises(ValueError, match="precision"):
-        part.following(replace(HEAD, exact=True))
+        exact.following(HEAD)
 
 
 # ---- Stopping, and what can go wrong --------------------------------------------------------------------------------
