@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import machine, read, write
+from core.models.files import hashed
 
 PROJECT = Path(__file__).parent.parent
 PRESETS = ("fast", "balanced", "best")
@@ -177,7 +178,7 @@ def keep(options: argparse.Namespace, rows: list[Row]) -> None:
     peers += " --autogluon-python PYTHON" if "autogluon" in methods else ""
     write(options.into, {
         "command": f"python -m benchmarks.compare --data {names} --weights FOLDER{peers}",
-        "weights": options.file.name, "machine": machine(), "rows": rows,
+        "weights": f"ResNet-18, ImageNet, SHA-256 {hashed(options.file)[:12]}…", "machine": machine(), "rows": rows,
     })  # fmt: skip
 
 

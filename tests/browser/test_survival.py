@@ -76,5 +76,5 @@ def test_a_killed_worker_is_shown_as_lost_and_goes_on_without_a_gap(
 def shorten(run: RunDirectory, epochs: int) -> None:
     """Let a run that is made to be caught in the middle come to its end soon."""
     path = run.path / "config.json"
-    path.write_text(re.sub(r'"epochs": 60', f'"epochs": {epochs}', path.read_text("utf-8")), "utf-8")
+    path.write_text(re.sub(rf'"epochs": {LONG.epochs}\b', f'"epochs": {epochs}', path.read_text("utf-8")), "utf-8")
     assert run.info().config.epochs == epochs

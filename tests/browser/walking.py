@@ -20,8 +20,8 @@ from tests.browser.serving import Server, settled
 
 SECONDS = 150.0  # for whatever takes long on a busy machine; an idle one needs a tenth
 QUICK = TrainConfig(head_epochs=30, freeze_depth="all", augment="none", device="cpu")
-# Long enough to be caught in the middle: the last stage trains for many epochs.
-LONG = TrainConfig(head_epochs=3, freeze_depth=7, epochs=60, patience=1000, augment="none", device="cpu", batch_size=8)
+# Minutes long: caught in the middle, and ended by whoever has seen enough.
+LONG = TrainConfig(head_epochs=3, freeze_depth=7, epochs=500, patience=1000, augment="none", device="cpu", batch_size=2)
 
 
 def visit(page: Any, server: Server, place: str = "") -> None:
