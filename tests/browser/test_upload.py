@@ -122,7 +122,9 @@ def test_a_chosen_folder_arrives_whole_with_its_paths(page: Any, server: Server,
 def test_what_was_left_out_is_listed_by_reason_and_name(page: Any, server: Server, pets: Path) -> None:
     open_uploader(page, server)
     page.locator(".pick-folder").set_input_files(str(pets))
+    result(page)  # everything has arrived: the list won't be drawn anew under the click
     page.get_by_text("3 files were left out").click()
+    page.get_by_text("1 helper file of the operating system").wait_for()
     told = page.locator(".uploader details").inner_text()
     assert "1 helper file of the operating system" in told
     assert "pets/cat/.DS_Store" in told
