@@ -64,7 +64,7 @@ def introduction(found: dict) -> str:
 Each figure is a whole process from a cold start, one after the other, seed by seed, nothing kept in between; seconds are
 medians with the least and the most, accuracies are means over seeds on the photos of `val`, which nobody trained on. All
 start from the same file, {found["weights"]}, but for the rows with Graft's own default network.
-{"; ".join(versions) + "." if versions else ""} {where(found)}"""
+{"; ".join(versions) + "." if versions else ""} {found.get("note", "")} {where(found)}"""
 
 
 def data_table(name: str, methods: dict[str, Cell]) -> str:
