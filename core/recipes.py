@@ -12,7 +12,7 @@ from core.words import say
 PRESETS: tuple[Preset, ...] = ("fast", "balanced", "best")
 # The two set-ups that courses teach, rebuilt setting by setting, and the backbone each is made for.
 TEXTBOOK: dict[Preset, str] = {"textbook_vgg16": "vgg16_without_top", "textbook_resnet18": "resnet18"}
-# Per class: below, letting stages learn made four sets of 10 to 25 photos a class worse, by up to 14 points, and a
+# Per class: below, letting stages learn made four sets of 10 to 25 photos a class worse, by up to 15 points, and a
 # validation part that small can't tell; several views of each photo made them better.
 FEW_PHOTOS = 50
 MANY_PHOTOS = 2000  # in all: above, each epoch sees enough that fewer epochs and views are needed

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 from core.config import TrainConfig
 from core.data.filetypes import PHOTO_SUFFIXES, is_litter
 from core.data.journal import read_journal
@@ -22,7 +24,7 @@ from core.models.build import build
 from core.models.freeze import freeze
 from core.models.weights import WeightsFile, find
 from core.training.device import pick
-from core.training.frozen import FrozenPart, Recipe, channels_last
+from core.training.frozen import FrozenPart, Recipe
 from core.training.kept import Stopped, keep
 
 PORTION = 64  # photos that are hashed at once, where nobody has done that yet
@@ -87,7 +89,7 @@ class Ahead:
         if self._made == (backbone, weights.sha256):
             return
         network = build(backbone, 2, weights=weights, device=self.device)
-        channels_last(network)
+        network.to(memory_format=torch.channels_last)
         stages = len(network.stages)
         freeze(network, stages)
         for exact in (False, True):

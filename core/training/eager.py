@@ -1,7 +1,7 @@
 """torch.optim without torch.compile, which Graft never uses: its compiler takes longer to load than a head to train.
 
-torch.optim's methods load ``torch._dynamo`` at their first call, to tell it to keep out: 1.4 s of the 6 s that a small
-run takes. Where a torch keeps those notes elsewhere, nothing is spared and nothing breaks.
+torch.optim's methods load ``torch._dynamo`` at their first call, to tell it to keep out: 1.4 s by
+``-X importtime``. Where a torch keeps those notes elsewhere, nothing is spared and nothing breaks.
 """
 
 import inspect

@@ -19,7 +19,7 @@ from core.training.device import to_device
 from core.training.kept import normalised
 from core.training.optimizers import Groups
 from core.training.plan import Plan
-from core.training.rows import Readable
+from core.training.rows import Readable, gathered
 
 JUDGE_BATCH = 64
 
@@ -42,7 +42,7 @@ class KeptActivations:
         self.preprocessing = network.backbone.preprocessing
         self.train_targets, self.val_count = train_targets, len(val_targets)
         self._train, self._val, self._val_targets = train, val, val_targets.to(device)
-        self.channels_last = True  # how maps lie in memory
+        self.memory_format = torch.channels_last
 
     def some(self, photos: int) -> Tensor:
         """The first few, for a trial."""
@@ -57,12 +57,7 @@ class KeptActivations:
             crops = augmented(squares, self.preprocessing.crop, self.config.augment, draws)
             return self._laid_out(normalised(crops, self.preprocessing))
         views = np.array([draw.randrange(len(self._train)) for draw in draws])
-        of_view = {int(view): self._train[view][places[views == view]] for view in np.unique(views)}
-        first = next(iter(of_view.values()))
-        rows = np.empty((len(places), *first.shape[1:]), first.dtype)
-        for view, chosen_rows in of_view.items():
-            rows[views == view] = chosen_rows
-        return self._activations(rows)
+        return self._activations(gathered(self._train, views, places))
 
     def val(self, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, self.val_count, at_once):
@@ -81,8 +76,7 @@ class KeptActivations:
         return self._laid_out(to_device(torch.from_numpy(rows), self.device).float())
 
     def _laid_out(self, x: Tensor) -> Tensor:
-        order = torch.channels_last if self.channels_last else torch.contiguous_format
-        return x.contiguous(memory_format=order) if x.dim() == 4 else x
+        return x.contiguous(memory_format=self.memory_format) if x.dim() == 4 else x
 
 
 def tune_groups(config: TrainConfig, network: Network, boundary: int, copied: int) -> Groups:

@@ -29,7 +29,7 @@ from core.runs.store import RunDirectory
 from core.training import checkpoint
 from core.training.augment import distinct_views
 from core.training.device import name, pick
-from core.training.kept import FrozenPart, Kept, Recipe, Stopped, channels_last, keep
+from core.training.kept import FrozenPart, Kept, Recipe, Stopped, keep
 from core.training.obtain import obtain_weights
 from core.training.phases import features_wanted, learn, put_best
 from core.training.run import Folders, Run
@@ -89,7 +89,7 @@ def _network(run: Run, weights: WeightsFile | None) -> Network:
         config.backbone, len(run.split.classes), weights=weights, seed=config.seed, head=HeadSpec.of(config),
         copied_stages=run.copied, normalization=config.normalization, device=run.device,
     )  # fmt: skip
-    channels_last(network)
+    network.to(memory_format=torch.channels_last)  # as photos are laid out: on processors half again as fast
     freeze(network, run.frozen)
     return network
 

@@ -16,7 +16,7 @@ from core.config import TrainConfig
 from core.models.build import Network
 from core.training.optimizers import Groups
 from core.training.plan import Plan
-from core.training.rows import Readable
+from core.training.rows import Readable, gathered
 
 SMALLEST_SCALE = 1e-6  # features that never change are left as they are instead of being divided by nothing
 MEMORY_BYTES = 1_000_000_000  # more features than that are read from disk batch by batch
@@ -50,11 +50,8 @@ class KeptFeatures:
         del epoch  # kept views don't change
         if self._train_here is not None:
             return self._train_here[chosen.to(self.device)]
-        rows = np.empty((len(chosen), *self._shape), np.float32)
         views, places = np.divmod(chosen.numpy(), self._per_view)
-        for view in np.unique(views):
-            rows[views == view] = self._views[view][places[views == view]]
-        return torch.from_numpy(rows).to(self.device)
+        return _tensor(gathered(self._views, views, places)).to(self.device)
 
     def val(self, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, self.val_count, at_once):
@@ -90,11 +87,7 @@ class Both:
     def __getitem__(self, which: NDArray[np.int64] | slice) -> NDArray[np.generic]:
         places = np.arange(len(self))[which]
         late = places >= len(self._first)
-        early_rows = self._first[places[~late]]
-        rows = np.empty((len(places), *early_rows.shape[1:]), early_rows.dtype)
-        rows[~late] = early_rows
-        rows[late] = self._second[places[late] - len(self._first)]
-        return rows
+        return gathered((self._first, self._second), late, places - late * len(self._first))
 
 
 def _tensor(rows: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Tensor:

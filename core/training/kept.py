@@ -29,7 +29,6 @@ from core.training.fresh import Fresh, decoded
 from core.training.frozen import FrozenPart as FrozenPart
 from core.training.frozen import Recipe as Recipe
 from core.training.frozen import What
-from core.training.frozen import channels_last as channels_last
 from core.training.frozen import normalised as normalised
 from core.training.rows import Readable, Rows, RowStore
 

@@ -75,7 +75,7 @@ class Loop:
             best.tensors = {**self.result(), **best.tensors}
         first = self._restore(best, resumed) if resumed is not None else 0
         self.network.eval()  # frozen stages stay so: their statistics are part of what was kept
-        for epoch in range(first + 1, (self.plan.until or self.plan.epochs) + 1):
+        for epoch in range(first + 1, self.plan.last_epoch + 1):
             if best.stale >= self.plan.patience:
                 return "patience"
             began = time.monotonic()
@@ -253,7 +253,7 @@ class Loop:
         return Progress(
             phase=self.plan.phase,
             done=(epoch - 1) * per_epoch + photos,
-            total=self.plan.epochs * per_epoch,
+            total=self.plan.last_epoch * per_epoch,
             per_second=photos / max(seconds, 1e-9),
             memory_megabytes=memory_megabytes(self.device),
         )

@@ -17,7 +17,7 @@ from core.training.finetune import KeptActivations, tune_groups, tune_plan
 from core.training.head import Both, KeptFeatures, head_groups, head_plan, prepare_head
 from core.training.kept import Kept
 from core.training.loop import Loop
-from core.training.precision import choose, lay_out
+from core.training.precision import choose
 from core.training.run import Run
 from core.training.score import Best
 
@@ -114,7 +114,9 @@ def _activations(run: Run, network: Network, train: Kept, val: Kept, *, every: b
     targets, val_targets = _targets(run.split.train), _targets(run.split.val)
     views = train.activations
     if every:
-        views = tuple(Both(ours, theirs) for ours, theirs in zip(views, val.activations, strict=True))
+        # The disk may have had room for more versions of the few validation photos than of the others.
+        theirs = [val.activations[min(view, len(val.activations) - 1)] for view in range(len(views))]
+        views = tuple(Both(*pair) for pair in zip(views, theirs, strict=True))
         targets, val_targets = torch.cat([targets, val_targets]), NOBODY
     return KeptActivations(run.config, network, run.frozen, views, targets, val.activations[0], val_targets, run.device)
 
@@ -143,8 +145,8 @@ def _tuner(run: Run, network: Network, photos: KeptActivations) -> Loop:
     with run.timed("trial"):
         memory = run.folders.cache / f"way-{config.backbone}-{run.frozen}-{config.head}-{device.type}.json"
         way = choose(config, network, run.frozen, photos.some, memory)
-        lay_out(network, way)
-        photos.channels_last = way.channels_last
+        network.to(memory_format=way.memory_format)
+        photos.memory_format = way.memory_format
     plan = replace(tune_plan(config, run.frozen), way=way)
     groups = tune_groups(config, network, run.frozen, run.copied)
     return Loop(config, plan, network, groups, photos, device)

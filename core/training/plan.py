@@ -27,6 +27,10 @@ class Plan:
     until: int | None = None  # the epoch to end with, though the schedule is made for more
     way: Way = field(default_factory=Way)  # how it computes
 
+    @property
+    def last_epoch(self) -> int:
+        return self.epochs if self.until is None else self.until
+
 
 class Photos(Protocol):
     """What leaves stage ``first_stage - 1``, on the device, and the targets."""

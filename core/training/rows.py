@@ -41,6 +41,18 @@ class Readable(Protocol):
         ...
 
 
+def gathered(sets: Sequence[Readable], which: NDArray[np.integer | np.bool_], places: Places) -> Array:
+    """Row ``places[i]`` of ``sets[which[i]]`` for each i, (n, *shape); each set is asked once."""
+    found = {int(number): sets[int(number)][places[which == number]] for number in np.unique(which)}
+    some = next(iter(found.values()), None)
+    if some is None:
+        return sets[0][places]
+    rows = np.empty((len(places), *some.shape[1:]), some.dtype)
+    for number, chosen in found.items():
+        rows[which == number] = chosen
+    return rows
+
+
 class RowStore:
     """Rows of one shape and dtype below ``folder``, which is made with the first row."""
 

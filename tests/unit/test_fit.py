@@ -16,7 +16,7 @@ from core.data.report import Split
 from core.data.scan import scan
 from core.data.split import split
 from core.errors import ConfigError, CoreError
-from core.events import Ended, EpochEnded, Event, Notice, PhaseStarted, WeightsReady
+from core.events import Ended, EpochEnded, Event, Notice, PhaseStarted, Progress, WeightsReady
 from core.inference.predictor import Predictor
 from core.models import registry
 from core.models.build import build, restore
@@ -28,6 +28,7 @@ from core.training.fit import fit
 from core.training.kept import normalised
 from core.training.objective import Objective
 from core.training.run import Folders
+from core.training.score import Best, Score
 from tests.photos import make_folder
 
 HEAD = TrainConfig(head_epochs=6, device="cpu", patience=100, head_patience=100)
@@ -245,3 +246,36 @@ def test_all_that_trains_can_learn_once_more_and_a_kill_in_the_middle_of_it_chan
     other = new_run(tmp_path, replace(config, refit="none"), divided)
     train(other, cache)
     assert not torch.equal(weights(other)["head.layers.output.weight"], weights(run)["head.layers.output.weight"])
+
+
+def test_learning_once_more_works_where_the_disk_had_room_for_fewer_versions_of_the_training_photos(
+    tmp_path, divided, cache, monkeypatch
+):
+    rooms = iter([2])  # views of the training photos; afterwards all
+    monkeypatch.setattr(
+        "core.training.kept.make_room", lambda _cache, _budget, by_view, *_, **__: next(rooms, len(by_view))
+    )
+    # Kept versions teach in the end only where fine-tuning has won.
+    config = replace(TUNE, augment="standard", views=3, refit="all", precision="float32", epochs=2)
+    monkeypatch.setattr("core.training.score.Best.update", always_better)
+    run = new_run(tmp_path, config, divided)
+    events = train(run, cache)
+    assert any(isinstance(event, Notice) and event.key == "training.notice.fewer_views" for event in events)
+    assert isinstance(events[-1], Ended)
+    assert (events[-1].best_phase, events[-1].reason) == ("finetune", "complete")
+
+
+def always_better(best: Best, phase: str, epoch: int, score: Score) -> bool:
+    best.phase, best.epoch, best.loss, best.accuracy, best.stale = phase, epoch, score.loss, score.accuracy, 0
+    best.head_epoch = epoch if phase == "head" else best.head_epoch
+    return True
+
+
+def test_the_bar_of_learning_once_more_ends_where_it_ends(tmp_path, divided, cache, monkeypatch):
+    monkeypatch.setattr("core.training.loop.REPORT_SECONDS", 0.0)
+    run = new_run(tmp_path, replace(HEAD, head_epochs=30, head_patience=3, head_learning_rate=1e-2), divided)
+    events = train(run, cache)
+    told = [event for event in events if isinstance(event, Progress) and event.phase == "refit"]
+    assert isinstance(events[-1], Ended)
+    assert events[-1].best_epoch < 30
+    assert told[-1].done == told[-1].total == events[-1].best_epoch * (len(divided.train) + len(divided.val))

@@ -13,9 +13,6 @@ from torchvision import models
 
 from core.config import TrainConfig
 from core.data.pixels import centre, square
-from core.data.report import Split
-from core.data.scan import scan
-from core.data.split import split
 from core.inference.predictor import Predictor
 from core.models.build import build
 from core.models.head import Head, HeadSpec, head_parameters
@@ -24,7 +21,6 @@ from core.models.weights import find
 from core.runs.store import RunDirectory
 from core.training import head as head_module
 from core.training.head import KeptFeatures
-from tests.photos import make_folder
 from tests.trained import CPU, PLAIN, assert_same, clusters, head_loop, new_run, run_loop, small_network, train
 
 LITE = backbone("efficientnet_lite0")
@@ -176,16 +172,6 @@ def test_without_centring_the_head_takes_features_as_they_come():
     x = clusters(11)[0]
     np.testing.assert_allclose(network.head.mean.numpy(), x.mean(axis=0), atol=1e-6)
     assert float(network.head.scale) == pytest.approx(float(np.sqrt(((x - x.mean(axis=0)) ** 2).mean())), rel=1e-5)
-
-
-@pytest.fixture(scope="module")
-def divided(tmp_path_factory) -> Split:
-    return split(scan(make_folder(tmp_path_factory.mktemp("photos"), per_class=5)))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from core.config import TrainConfig
 from core.data.report import Split
-from core.data.scan import scan
-from core.data.split import split
 from core.errors import ConfigError
 from core.events import Ended, EpochEnded, Event, Notice, PhaseStarted, Progress
 from core.models import fast
@@ -21,7 +19,6 @@ from core.training.finetune import KeptActivations, tune_groups
 from core.training.fit import fit
 from core.training.head import KeptFeatures
 from core.training.run import Folders
-from tests.photos import make_folder
 from tests.trained import PLAIN, assert_same, head_loop, new_run, run_loop, small_network, train, trained
 
 
@@ -163,16 +160,6 @@ COMBINATIONS: dict[str, dict[str, object]] = {
 TUNE = TrainConfig(
     device="cpu", precision="float32", freeze_depth=7, head_epochs=3, epochs=3, batch_size=4, views=2, patience=100
 )
-
-
-@pytest.fixture(scope="module")
-def divided(tmp_path_factory) -> Split:
-    return split(scan(make_folder(tmp_path_factory.mktemp("photos"), per_class=5)))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,15 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from core.config import TrainConfig
-from core.data.report import Split
-from core.data.scan import scan
-from core.data.split import split
 from core.events import EpochEnded
 from core.models.build import build
 from core.models.registry import backbone
 from core.models.weights import find
 from core.training.objective import Objective, Penalty, class_weights
-from tests.photos import make_folder
 from tests.trained import PLAIN, head_loop, run_loop, small_network, trained
 
 LOGITS = torch.randn(7, 4, generator=torch.Generator().manual_seed(3)) * 3
@@ -176,16 +171,6 @@ TUNE = replace(
     PLAIN, freeze_depth=7, head_first=False, epochs=3, batch_size=4, learning_rate=0.01, optimizer="sgd",
     schedule="constant",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def divided(tmp_path_factory) -> Split:
-    return split(scan(make_folder(tmp_path_factory.mktemp("photos"), per_class=5)))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Scope of transfer and of training: which stages are copied, which learn, and what is refused."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,16 +8,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from core.config import TrainConfig
-from core.data.report import Split
-from core.data.scan import scan
-from core.data.split import split
 from core.errors import ConfigError, CoreError
 from core.events import Ended, EpochEnded, PhaseStarted, WeightsReady
 from core.models.build import build
 from core.models.freeze import resolve_scope
 from core.models.registry import backbone
 from core.models.weights import WeightsFile, find
-from tests.photos import make_folder
 from tests.trained import PLAIN, assert_same, new_run, train, trained
 
 LITE = backbone("efficientnet_lite0")
@@ -26,16 +21,6 @@ STAGES = len(LITE.stages)
 LOCAL = replace(
     PLAIN, copied_stages=7, freeze_depth=6, epochs=2, batch_size=4, learning_rate=1e-3, augment="flip", views=2
 )
-
-
-@pytest.fixture(scope="module")
-def divided(tmp_path_factory) -> Split:
-    return split(scan(make_folder(tmp_path_factory.mktemp("photos"), per_class=5)))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")
