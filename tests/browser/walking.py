@@ -172,7 +172,8 @@ def wait_for_pictures(page: Any, charts: int) -> None:
     page.wait_for_function(
         """(charts) => document.querySelectorAll(".graft-plot-node .main-svg[role=img]").length === charts
           && [...document.images].every((image) => image.complete)
-          && !document.querySelector("[data-stale='true']")""",
+          && !document.querySelector("[data-stale='true']")
+          && !document.getAnimations().some((running) => running instanceof CSSTransition)""",
         arg=charts,
         timeout=SECONDS * 1000,
     )
