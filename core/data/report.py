@@ -64,6 +64,10 @@ class DatasetReport:
     left_out: tuple[LeftOut, ...]
     findings: tuple[Finding, ...]
     layout: Literal["classes", "parts"]  # class folders at the top, or train/val/test folders with classes below
+    unlabelled: tuple[Photo, ...] = ()  # nobody has said what these show; their label is empty
+    aside: tuple[Photo, ...] = ()  # set aside by the user: on the disk, in no class's count, brought back at any time
+    together: tuple[tuple[str, ...], ...] = ()  # paths that must lie in one part: nearly the same picture, one group
+    version: int = 0  # of the data set's history; 0 is as it arrived
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -89,10 +93,14 @@ class DatasetReport:
     def from_json(cls, data: Mapping[str, object]) -> "DatasetReport":
         if int(str(data.get("format", 0))) > FORMAT:
             raise DataError("data.newer", value=data.get("format"))
-        rows = {name: data[name] for name in ("photos", "left_out", "findings")}
+        rows = {name: data.get(name, ()) for name in ("photos", "left_out", "findings", "unlabelled", "aside")}
         return cls(
             root=str(data["root"]),
             photos=tuple(Photo(**row) for row in rows["photos"]),  # type: ignore[attr-defined]
+            unlabelled=tuple(Photo(**row) for row in rows["unlabelled"]),  # type: ignore[attr-defined]
+            aside=tuple(Photo(**row) for row in rows["aside"]),  # type: ignore[attr-defined]
+            together=tuple(tuple(group) for group in data.get("together", ())),  # type: ignore[attr-defined]
+            version=int(str(data.get("version", 0))),
             left_out=tuple(LeftOut(**row) for row in rows["left_out"]),  # type: ignore[attr-defined]
             findings=tuple(
                 Finding(row["kind"], row["values"], tuple(row["photos"]))
