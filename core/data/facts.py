@@ -3,7 +3,9 @@
 Facts belong to a file's content, so they are kept by its SHA-256 and shared by copies and by every version.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -21,3 +23,8 @@ class Facts:
     taken: str | None  # EXIF DateTimeOriginal, "2026-11-21T13:25:00"
     turned: bool  # EXIF asks for it to be shown turned or mirrored
     animated: bool
+
+
+def read_facts(path: Path) -> Mapping[str, Facts]:
+    """What was measured, by hash; empty where nothing was."""
+    return {}

@@ -1,4 +1,4 @@
-"""What people did to their photos, as a history: each line is a version, and every version can be had again. Torch-free.
+"""What people did to their photos, as a history: each line makes a version, and each can be had again. Torch-free.
 
 A data set's photos never change and never go; what changes is what is said of them. ``history.jsonl`` holds one line a
 step, written once. A version's state is what arrived with the changes of its line and of the lines it builds on. Undo
@@ -23,8 +23,8 @@ FIELDS: tuple[Field, ...] = ("label", "aside", "part", "refused")
 class Change:
     """The same thing said of several photos.
 
-    ``label``: they show the class ``value`` (None: nobody knows what they show). ``aside``: they are set aside because of
-    ``value``, a word below ``mend.why`` (None: they are back). ``part``: train, val, test, or None for undecided.
+    ``label``: they show the class ``value`` (None: nobody knows what they show). ``aside``: they are set aside because
+    of ``value``, a word below ``mend.why`` (None: they are back). ``part``: train, val, test, or None for undecided.
     ``refused``: the suggestion of this kind was looked at and refused, so it isn't made again.
     """
 
@@ -126,7 +126,7 @@ class History:
 
 
 def next_step(history: History, kind: str, /, **facts: object) -> Step:
-    """The step that comes next; ``facts`` are ``Step``'s other fields. Its fingerprint is filled in when it is written."""
+    """The step that comes next; ``facts`` are ``Step``'s other fields. Who writes it fills its fingerprint in."""
     values = facts.pop("values", {})
     return Step(history.version + 1, time.time(), kind, values, history.version, **facts)  # type: ignore[arg-type]
 
@@ -165,6 +165,6 @@ def _read(row: Mapping[str, object]) -> Step:
     step = Step(**known)  # type: ignore[arg-type]
     made = tuple(Change(tuple(row["paths"]), row["field"], row["value"]) for row in changes)  # type: ignore[arg-type]
     same = step.same_as
-    if same is not None and not 0 <= same < step.number or any(change.field not in FIELDS for change in made):
+    if (same is not None and not 0 <= same < step.number) or any(change.field not in FIELDS for change in made):
         raise ValueError("not a step")
     return Step(**{**known, "changes": made})  # type: ignore[arg-type]

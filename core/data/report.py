@@ -66,7 +66,8 @@ class DatasetReport:
     layout: Literal["classes", "parts"]  # class folders at the top, or train/val/test folders with classes below
     unlabelled: tuple[Photo, ...] = ()  # nobody has said what these show; their label is empty
     aside: tuple[Photo, ...] = ()  # set aside by the user: on the disk, in no class's count, brought back at any time
-    together: tuple[tuple[str, ...], ...] = ()  # paths that must lie in one part: nearly the same picture, one group
+    together: tuple[tuple[str, ...], ...] = ()  # paths that show the same or nearly the same picture
+    groups: tuple[tuple[str, ...], ...] = ()  # paths that the user's rule keeps in one part: a plant, a patient, a day
     version: int = 0  # of the data set's history; 0 is as it arrived
 
     @cached_property
@@ -100,6 +101,7 @@ class DatasetReport:
             unlabelled=tuple(Photo(**row) for row in rows["unlabelled"]),  # type: ignore[attr-defined]
             aside=tuple(Photo(**row) for row in rows["aside"]),  # type: ignore[attr-defined]
             together=tuple(tuple(group) for group in data.get("together", ())),  # type: ignore[attr-defined]
+            groups=tuple(tuple(group) for group in data.get("groups", ())),  # type: ignore[attr-defined]
             version=int(str(data.get("version", 0))),
             left_out=tuple(LeftOut(**row) for row in rows["left_out"]),  # type: ignore[attr-defined]
             findings=tuple(
