@@ -26,7 +26,10 @@ Status = Literal["waiting", "scanning", "ready", "failed", "lost"]
 
 @dataclass(frozen=True)
 class DatasetState:
-    """What is known at this moment. ``report`` is there when it is ready, ``error`` when it failed."""
+    """What is known at this moment. ``report`` is there when it is ready, ``error`` when it failed.
+
+    With both, the data set is as it was, and ``error`` says why the photos that came last could not be added.
+    """
 
     status: Status
     phase: str | None = None  # "demo", "unpack" or "scan"
@@ -72,6 +75,30 @@ def adopt(workspace: Workspace, upload: Upload, name: str | None = None) -> Data
     discard(upload)
     start_scan(dataset)
     return dataset
+
+
+def add(dataset: Dataset, upload: Upload) -> None:
+    """Bring what has arrived into a data set that is there, as its next version. Moves the photos.
+
+    Raises:
+        DataError: nothing has arrived, the upload is gone, or the photos lie in a folder that isn't ours.
+    """
+    if dataset.kind == "server":
+        raise DataError("dataset.add_to_server", name=dataset.name)
+    if not upload.photos.exists():
+        raise DataError("upload.gone", value=upload.id)
+    if not any(upload.photos.iterdir()):
+        raise DataError("dataset.nothing_arrived")
+    coming = dataset.folder / f"coming-{upload.id}"
+    coming.mkdir(exist_ok=True)
+    try:
+        os.rename(upload.photos, coming / "photos")
+    except FileNotFoundError:
+        coming.rmdir()
+        raise DataError("upload.gone", value=upload.id) from None
+    os.rename(coming, dataset.folder / f"arriving-{upload.id}")  # whole: a scan may look for it at any moment
+    discard(upload)
+    start_scan(dataset)
 
 
 def make_demo(workspace: Workspace) -> Dataset:
@@ -155,8 +182,10 @@ def start_scan(dataset: Dataset) -> bool:
     with dataset.start_lock():
         if is_scanning(dataset):
             return False
-        for outcome in (dataset.report, dataset.summarised, dataset.error):
-            outcome.unlink(missing_ok=True)
+        dataset.error.unlink(missing_ok=True)
+        if not dataset.history.exists() and not dataset.arriving and dataset.kind != "server":
+            for outcome in (dataset.report, dataset.summarised):  # else versions build on it
+                outcome.unlink(missing_ok=True)
         write_atomically(dataset.progress, b"{}")
         # At launch, so that a process that fails on import is missed as well; it beats for itself from then on.
         dataset.heartbeat.touch()
@@ -180,8 +209,12 @@ def watch(dataset: Dataset) -> DatasetState:
         done, total = int(progress.get("done", 0)), int(progress.get("total", 0))
         return DatasetState("scanning", progress.get("phase"), done, total)
     # Read after the process was found gone: what it wrote last counts.
-    if error := read_or_nothing(dataset.error):
-        return DatasetState("failed", error=CoreError.from_json(error))
+    told = read_or_nothing(dataset.error)
+    error = CoreError.from_json(told) if told else None
+    if error is not None and not dataset.report.exists():
+        return DatasetState("failed", error=error)
+    if dataset.arriving and error is None:
+        return DatasetState("lost", log=log_tail(dataset))
     try:
         report = read_report(dataset)
     except CoreError as error:
@@ -191,7 +224,7 @@ def watch(dataset: Dataset) -> DatasetState:
         return DatasetState("lost", log=log_tail(dataset)) if started else DatasetState("waiting")
     except (OSError, ValueError, KeyError, TypeError):
         return DatasetState("lost", log=log_tail(dataset))
-    return DatasetState("ready", done=len(report.photos), total=len(report.photos), report=report)
+    return DatasetState("ready", done=len(report.photos), total=len(report.photos), report=report, error=error)
 
 
 def _miss(dataset: Dataset, pid: int) -> None:

@@ -1,4 +1,4 @@
-"""Mending a data set: the verbs of the Photos page. Each writes one step of the history and can be undone. Torch-free."""
+"""Mending a data set: the verbs of the Photos page. Each writes one step, which can be undone. Torch-free."""
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence

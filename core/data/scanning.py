@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from core.data import demo
+from core.data import adding, demo
 from core.data.archive import unpack
 from core.data.names import numbered
 from core.data.report import DatasetReport, LeftOut
@@ -47,22 +47,29 @@ def work(dataset: Dataset) -> None:
 
 def _tell_outcome(dataset: Dataset) -> None:
     try:
-        report = _scan(dataset)
+        if dataset.report.exists() and dataset.kind != "server":
+            adding.take_in(dataset, _look)
+            return
+        report = _look(dataset)
     except CoreError as error:
         _fail(dataset, _about(dataset, error))
     except OSError as error:
         traceback.print_exc()  # into scan.log
         _fail(dataset, DataError("dataset.disk", name=dataset.name, problem=error.strerror or type(error).__name__))
     else:
-        write_report(dataset, report)
+        if dataset.report.exists():
+            adding.look_again(dataset, report)
+        else:
+            write_report(dataset, report)
 
 
-def _scan(dataset: Dataset) -> DatasetReport:
+def _look(dataset: Dataset) -> DatasetReport:
+    """Scan a data set, or what has arrived for one and still lies apart."""
     left_out: list[LeftOut] = []
-    if dataset.kind == "demo":
-        _draw_demo(dataset)
-    elif dataset.kind == "upload":
+    if dataset.kind == "upload" or adding.is_arriving(dataset):
         left_out = _unpack_all(dataset)
+    elif dataset.kind == "demo":
+        _draw_demo(dataset)
     report = scan(dataset.root, on_progress=_teller(dataset, "scan"))
     return replace(report, left_out=tuple(sorted([*report.left_out, *left_out], key=lambda entry: entry.path)))
 
@@ -141,13 +148,14 @@ def _read_unpacked(dataset: Dataset) -> Unpacked:
 
 def _teller(dataset: Dataset, phase: str) -> Callable[[int, int], None]:
     """Writes how far a phase is, now and then."""
+    progress = adding.home_of(dataset) / dataset.progress.name
     told = 0.0
 
     def tell(done: int, total: int) -> None:
         nonlocal told
         if time.monotonic() - told >= TELL_SECONDS or done == total:
             told = time.monotonic()
-            write_atomically(dataset.progress, compact({"phase": phase, "done": done, "total": total}))
+            write_atomically(progress, compact({"phase": phase, "done": done, "total": total}))
 
     return tell
 

@@ -236,7 +236,7 @@ def write_meta(dataset: Dataset) -> None:
 
 
 def write_report(dataset: Dataset, report: DatasetReport, number: int = 1) -> None:
-    """What a scan found. Of the first one also the summary, before it: where there is a report, the list can show it."""
+    """What a scan found. Before the first one its summary: where there is a report, the list can show it."""
     if number == 1:
         write_summary(dataset, report)
     write_atomically(dataset.scan_report(number), compact(report.to_json()))
