@@ -39,6 +39,11 @@ class Workspace:
         return self.home / "datasets"
 
     @property
+    def photos(self) -> Path:
+        """Every photo of the data sets once, by its hash (``core.data.once``)."""
+        return self.home / "photos"
+
+    @property
     def uploads(self) -> Path:
         """Photos on their way in, and photos to try a model on."""
         return self.home / "uploads"
@@ -57,6 +62,11 @@ class Workspace:
     def cache(self) -> Path:
         """What can be computed again: thumbnails, kept features."""
         return self.home / "cache"
+
+
+def photos_of(dataset_folder: Path) -> Path:
+    """``Workspace.photos`` of the owner whose data set lies in this folder."""
+    return dataset_folder.parent.parent / "photos"
 
 
 def default_root() -> Path:

@@ -1,4 +1,4 @@
-"""More photos for a data set that is there: looked at apart, then put beside the others as one more version. Torch-free.
+"""More photos for a data set: looked at apart, then put beside the others as its next version. Torch-free.
 
 Killed at any point, nothing is lost or doubled. What arrived lies in ``arriving-<id>/`` until its report is written;
 it is then moved into the photos' folder, and last the history says so.
@@ -17,6 +17,7 @@ from core.data.layout import Place
 from core.data.names import numbered
 from core.data.report import DatasetReport, LeftOut, Photo
 from core.data.store import Dataset, facts_of, history_of, read_scan, write_report
+from core.errors import CoreError
 
 FOLDER = "added"
 Look = Callable[[Dataset], DatasetReport]  # unpacks zips and scans; adds what it measured to the data set's facts
@@ -28,9 +29,9 @@ def take_in(dataset: Dataset, look: Look) -> None:
     for arrived in dataset.arriving:
         try:
             found = look(replace(dataset, folder=arrived, root=arrived / "photos"))
-        except BaseException as error:
-            if not isinstance(error, KeyboardInterrupt | SystemExit):
-                shutil.rmtree(arrived, ignore_errors=True)
+        except CoreError as error:
+            if error.key != "data.archive.disk_full":  # then it can be tried again once there is room
+                _clear(arrived)
             raise
         _put_beside(dataset, arrived, found)
 
@@ -75,6 +76,10 @@ def _move_in(dataset: Dataset, arrived: Path) -> None:
     if all(step.report != number for step in history_of(dataset).steps):
         came = sum(path.startswith(f"{folder}/") for path in _paths(read_scan(dataset, number)))
         mending.add_step(dataset, "add", report=number, values={"n": came})
+    _clear(arrived)
+
+
+def _clear(arrived: Path) -> None:
     shutil.rmtree(arrived)
 
 

@@ -7,11 +7,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.data.facts import Facts
 from core.data.report import Photo
 from core.errors import DataError
+
+if TYPE_CHECKING:
+    from core.data.facts import Facts
 
 Rule = Mapping[str, Any]
 Groups = tuple[tuple[str, ...], ...]
@@ -45,7 +47,7 @@ def check(rule: Rule) -> Rule:
             raise DataError("mend.bad_rule", rule=str(dict(rule))[:80])
 
 
-def groups(photos: Iterable[Photo], rule: Rule, *, facts: Mapping[str, Facts], columns: Columns) -> Groups:
+def groups(photos: Iterable[Photo], rule: Rule, *, facts: "Mapping[str, Facts]", columns: Columns) -> Groups:
     """The groups of two photos and more, as sorted paths. Photos that the rule says nothing of are alone."""
     if not rule:
         return ()
@@ -76,7 +78,7 @@ def _key(rule: Rule, columns: Columns) -> Callable[[str], str | None]:
             return lambda path: values.get(path, "").strip() or None
 
 
-def _by_time(photos: Iterable[Photo], minutes: int, facts: Mapping[str, Facts]) -> Groups:
+def _by_time(photos: Iterable[Photo], minutes: int, facts: "Mapping[str, Facts]") -> Groups:
     """Photos of one camera in a row: a new group begins after a gap, not at a full hour."""
     of_camera: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
     for photo in photos:

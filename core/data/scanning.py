@@ -14,14 +14,14 @@ from typing import Any
 
 from filelock import Timeout
 
-from core.data import adding, demo
+from core.data import adding, demo, once
 from core.data.archive import unpack
 from core.data.names import numbered
 from core.data.report import DatasetReport, LeftOut
 from core.data.scan import scan
 from core.data.store import Dataset, compact, read_dataset, read_or_nothing, write_report
 from core.errors import CoreError, DataError
-from core.workspace import write_atomically
+from core.workspace import photos_of, write_atomically
 
 BEAT_SECONDS = 1.0
 TELL_SECONDS = 0.2  # between two writes of the progress
@@ -71,6 +71,8 @@ def _look(dataset: Dataset) -> DatasetReport:
     elif dataset.kind == "demo":
         _draw_demo(dataset)
     report = scan(dataset.root, on_progress=_teller(dataset, "scan"))
+    if dataset.kind != "server" or adding.is_arriving(dataset):
+        once.keep_once(dataset.root, (*report.photos, *report.unlabelled), photos_of(adding.home_of(dataset)))
     return replace(report, left_out=tuple(sorted([*report.left_out, *left_out], key=lambda entry: entry.path)))
 
 

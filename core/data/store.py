@@ -21,17 +21,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from filelock import FileLock
 
 from core.data import grouping
-from core.data.facts import Facts, read_facts
 from core.data.history import History, read_history
 from core.data.report import DatasetReport
 from core.data.versions import apply
 from core.errors import DataError
 from core.workspace import write_atomically
+
+if TYPE_CHECKING:
+    from core.data.facts import Facts
 
 FORMAT = 1
 START_SECONDS = 10.0  # starting a scan takes milliseconds; who waits longer for another's start is stuck
@@ -155,7 +157,8 @@ def read_report(dataset: Dataset, history: History | None = None) -> DatasetRepo
     """
     if history is not None:
         return _applied(dataset, history)
-    return _current(dataset.folder, dataset.root, _stamp(dataset.history), _stamp(dataset.report))
+    place = replace(dataset, name="", created=0.0, summary=None)  # whatever else changes, the photos don't
+    return _current(place, _stamp(dataset.history), _stamp(dataset.report), _stamp(dataset.columns))
 
 
 def read_scan(dataset: Dataset, number: int) -> DatasetReport:
@@ -169,9 +172,11 @@ def history_of(dataset: Dataset) -> History:
     return _history(dataset.history, _stamp(dataset.history))
 
 
-def facts_of(dataset: Dataset) -> Mapping[str, Facts]:
+def facts_of(dataset: Dataset) -> "Mapping[str, Facts]":
     """What was measured of each photo, by its hash; empty where that was before facts were measured."""
-    return read_facts(dataset.facts)
+    from core.data.facts import read_facts  # which knows data sets itself
+
+    return read_facts(dataset)
 
 
 def columns_of(dataset: Dataset) -> Mapping[str, Mapping[str, str]]:
@@ -180,9 +185,8 @@ def columns_of(dataset: Dataset) -> Mapping[str, Mapping[str, str]]:
 
 
 @lru_cache(maxsize=8)
-def _current(folder: Path, root: Path, *stamps: object) -> DatasetReport:
+def _current(dataset: Dataset, *stamps: object) -> DatasetReport:
     del stamps  # part of the cache's key
-    dataset = read_dataset(folder)
     return _applied(dataset, history_of(dataset))
 
 

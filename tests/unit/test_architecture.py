@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "models": COMMON | {"data"},
     "recipes": {"words", "config"},
     "runs": COMMON | {"data"},
+    "doctor": COMMON | {"data", "models", "training"},
     "training": COMMON | {"data", "models", "runs", "inference"},
     "inference": COMMON | {"data", "models", "runs", "training"},
 }
