@@ -1,4 +1,7 @@
-"""Zips from strangers: only photos are unpacked, only below one folder, and never more than was allowed. Torch-free."""
+"""Zips from strangers: only photos and tables are unpacked, only below one folder, never more than was allowed.
+
+Torch-free.
+"""
 
 import errno
 import shutil
@@ -14,6 +17,7 @@ from typing import IO
 from core.data.members import Member, begins, open_zip, why_not_a_zip
 from core.data.names import collision_key, numbered, safe_path
 from core.data.report import LeftOut
+from core.data.tables import is_table
 from core.errors import DataError
 
 GIGABYTE = 1_000_000_000
@@ -72,8 +76,10 @@ def unpack(
     with ExitStack() as stack:
         opened, members = stack.enter_context(open_zip(archive, limits.files))
         listed = [(member, member.reason) for member in members if not member.is_ignored]
-        left_out = [LeftOut(member.shown, reason, {}) for member, reason in listed if reason]
         photos = [member for member, reason in listed if not reason]
+        if all(member.is_table for member in photos):
+            listed, photos = [(member, reason or "table") for member, reason in listed], []
+        left_out = [LeftOut(member.shown, reason, {}) for member, reason in listed if reason]
         if photos:
             into.mkdir(parents=True, exist_ok=True)
             _check_room(archive, into, photos, limits)
@@ -84,7 +90,7 @@ def unpack(
                 left_out.append(refusal)
             if on_progress and (done % PROGRESS_EVERY == 0 or done == len(photos)):
                 on_progress(done, len(photos))
-        if not writer.written:
+        if all(is_table(path.name) for path in writer.written):
             raise _no_photos(archive, left_out)
         writer.kept = True
     return tuple(left_out)

@@ -19,6 +19,8 @@ SMALL_SIDE = 64  # pixels; the backbones look at 224 and more
 
 def find(photos: Collection[Photo], animated: Collection[str], places: Mapping[str, Place]) -> tuple[Finding, ...]:
     """Every finding, the gravest first. ``places`` are those of all photos, usable or not, by path."""
+    if not photos:
+        return ()
     counts = Counter(photo.label for photo in photos)
     ordered = sorted(photos, key=lambda photo: photo.path)
     found = [
@@ -44,7 +46,7 @@ def named(names: Iterable[str]) -> str:
 
 
 def _lost_classes(counts: Counter[str], places: Mapping[str, Place]) -> list[Finding]:
-    lost = {place.label for place in places.values()} - set(counts)
+    lost = {place.label for place in places.values()} - {"", *counts}
     return [Finding("lost_class", {"n": len(lost), "names": named(lost)})] if lost else []
 
 

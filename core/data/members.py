@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.filetypes import is_litter, reason_by_name
+from core.data.tables import is_table
 from core.errors import DataError
 
 # The list of members is read whole. 32 MB hold 200,000 of them with names of 100 letters.
@@ -60,11 +61,16 @@ class Member:
             return "unsafe_name"
         if stat.S_IFMT(self._mode) not in (0, stat.S_IFREG):
             return "link" if stat.S_ISLNK(self._mode) else "not_a_file"
-        if reason := reason_by_name(parts[-1]):
+        if not self.is_table and (reason := reason_by_name(parts[-1])):
             return reason
         if self.info.flag_bits & _ENCRYPTED_FLAGS:
             return "encrypted"
         return None if self.info.compress_type in _OPENED_METHODS else "compression"
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it may say what the photos show."""
+        return is_table(self.name)
 
     @property
     def _mode(self) -> int:

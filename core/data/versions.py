@@ -10,7 +10,7 @@ from core.data.report import DatasetReport, Finding, Part, Photo
 
 Said = Mapping[Field, Mapping[str, str | None]]
 # Findings about folders hold for what arrived, whatever was said of the photos since.
-OF_FOLDERS = ("nested", "same_inside")
+OF_FOLDERS = ("nested", "same_inside", "table", "table_unmatched", "table_torn")
 
 
 def apply(base: DatasetReport, state: State, version: int) -> DatasetReport:
