@@ -25,6 +25,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from core.data.exif import Exif, read_exif
 from core.data.filetypes import PHOTO_SUFFIXES as PHOTO_SUFFIXES
 from core.data.filetypes import picture_kind, reason_by_content
 from core.errors import DataError
@@ -70,7 +71,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # Source: Exif 2.32, 4.6.4, tag 0x0112 Orientation
-_ORIENTATION = 0x0112
 
 _large = threading.Lock()
 _hush: tuple[Any, ...] = ()
@@ -103,6 +103,8 @@ class Opened:
     width: int  # of the file's picture, as shown
     height: int
     animated: bool  # more frames or pages follow, which aren't used
+    kind: str  # of file: "JPEG", "PNG" …
+    exif: Exif
 
 
 def open_rgb(source: Path | bytes, shorter_side: int | None = None) -> Image.Image:
@@ -165,7 +167,7 @@ def read_file(path: Path | str) -> bytes:
 def size_as_shown(image: Image.Image) -> tuple[int, int]:
     """Width and height of a picture opened with Pillow, after the turn that its EXIF orientation asks for."""
     width, height = image.size
-    turned = not isinstance(image, TiffImagePlugin.TiffImageFile) and _orientation(image) >= 5
+    turned = not isinstance(image, TiffImagePlugin.TiffImageFile) and read_exif(image).orientation >= 5
     return (height, width) if turned else (width, height)  # Pillow's TIFF size is already as shown
 
 
@@ -184,17 +186,17 @@ def _decode(opener: type[ImageFile.ImageFile], kind: str, data: bytes, shorter_s
     animated = _is_animated(image, kind, data)
     with _large if cost > LARGE_BYTES else nullcontext():
         image.load()
-        orientation = _orientation(image)
+        exif = read_exif(image)
         # Each step lets go of the picture before it: never more than two are in memory.
         for step in (_from_deep, _with_alpha, _over_white, _to_rgb):
             image = step(image)
-        if orientation in _TURNS:
-            image = image.transpose(_TURNS[orientation])
+        if exif.orientation in _TURNS:
+            image = image.transpose(_TURNS[exif.orientation])
     if scale == 1:
         width, height = image.size
-    elif orientation >= 5:
+    elif exif.orientation >= 5:
         width, height = height, width
-    return Opened(image, width, height, animated)
+    return Opened(image, width, height, animated, kind, exif)
 
 
 def _check_shape(width: int, height: int) -> None:
@@ -246,14 +248,6 @@ def _is_animated(image: Image.Image, kind: str, data: bytes) -> bool:
         return bool(getattr(asked, "is_animated", False))
     except Exception:  # the first frame, which is the one used, may be whole all the same
         return True
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value: Any = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block doesn't make a photo unusable
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _from_deep(image: Image.Image) -> Image.Image:

@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data.alike import find_together
+from core.data.facts import SIDE, Facts, measure
 from core.data.filetypes import is_litter, reason_by_name
 from core.data.findings import find
 from core.data.image import UnusablePhoto, open_photo, read_file
@@ -29,6 +31,7 @@ class Checked:
     height: int
     bytes: int
     animated: bool
+    facts: Facts
 
 
 @dataclass
@@ -41,10 +44,13 @@ class _Found:
     left_out: list[LeftOut]
 
 
-def scan(root: Path, *, on_progress: Callable[[int, int], None] | None = None) -> DatasetReport:
+def scan(
+    root: Path, *, on_progress: Callable[[int, int], None] | None = None, facts: dict[str, Facts] | None = None
+) -> DatasetReport:
     """Look at every file below ``root`` and report the photos, their classes, and what can't be used.
 
     Links are not followed. ``on_progress`` is called in this thread with the number of photos looked at and of all.
+    ``facts`` is filled with what was measured, by SHA-256.
 
     Raises:
         DataError: there is no such folder, or no usable photo in the folder of a class.
@@ -64,12 +70,14 @@ def scan(root: Path, *, on_progress: Callable[[int, int], None] | None = None) -
         raise DataError("data.scan.no_classes", path=root, n=len(places))
     photos: list[Photo] = []
     animated: set[str] = set()
+    facts = {} if facts is None else facts
     for done, (path, result) in enumerate(_check_all(root, list(placed)), start=1):
         if isinstance(result, Checked):
             place = placed[path]
             photos.append(
                 Photo(path, place.label, place.part, result.sha256, result.width, result.height, result.bytes)
             )
+            facts[result.sha256] = result.facts
             if result.animated:
                 animated.add(path)
         else:
@@ -80,15 +88,18 @@ def scan(root: Path, *, on_progress: Callable[[int, int], None] | None = None) -
         first = next(entry for entry in left_out if entry.path in placed)
         raise DataError("data.scan.none_usable", path=root, n=len(placed), first=first.path, why=first.text)
     left_out.sort(key=lambda entry: entry.path)
-    return DatasetReport(str(root), tuple(photos), tuple(left_out), find(photos, animated, placed), layout.kind)
+    findings = find(photos, animated, placed)
+    together = find_together(photos, facts)
+    return DatasetReport(str(root), tuple(photos), tuple(left_out), findings, layout.kind, together=together)
 
 
 def check(path: Path | str) -> Checked:
-    """Read, hash and decode one photo. Raises UnusablePhoto."""
+    """Read, hash, decode and measure one photo. Raises UnusablePhoto."""
     data = read_file(path)
-    # At 1/8 of its size a JPEG's every byte is still read, so that a file that ends too early is found.
-    opened = open_photo(data, shorter_side=1)
-    return Checked(hashlib.sha256(data).hexdigest(), opened.width, opened.height, len(data), opened.animated)
+    # Scaled down, a JPEG's every byte is still read, so that a file that ends too early is found.
+    opened = open_photo(data, shorter_side=SIDE)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Checked(sha256, opened.width, opened.height, len(data), opened.animated, measure(opened))
 
 
 def _opened(root: Path) -> Path:

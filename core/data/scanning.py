@@ -14,12 +14,14 @@ from typing import Any
 
 from filelock import Timeout
 
-from core.data import adding, demo, once
+from core.data import adding, demo, matching, once
 from core.data.archive import unpack
+from core.data.facts import Facts, write_facts
 from core.data.names import numbered
 from core.data.report import DatasetReport, LeftOut
 from core.data.scan import scan
 from core.data.store import Dataset, compact, read_dataset, read_or_nothing, write_report
+from core.data.tables import find_tables
 from core.errors import CoreError, DataError
 from core.workspace import photos_of, write_atomically
 
@@ -70,10 +72,21 @@ def _look(dataset: Dataset) -> DatasetReport:
         left_out = _unpack_all(dataset)
     elif dataset.kind == "demo":
         _draw_demo(dataset)
-    report = scan(dataset.root, on_progress=_teller(dataset, "scan"))
+    facts: dict[str, Facts] = {}
+    report = scan(dataset.root, loose="unlabelled", on_progress=_teller(dataset, "scan"), facts=facts)
+    _write_columns(dataset, report)
+    write_facts(dataset, facts)  # before the report: where there is a report, there are its facts
     if dataset.kind != "server" or adding.is_arriving(dataset):
         once.keep_once(dataset.root, (*report.photos, *report.unlabelled), photos_of(adding.home_of(dataset)))
     return replace(report, left_out=tuple(sorted([*report.left_out, *left_out], key=lambda entry: entry.path)))
+
+
+def _write_columns(dataset: Dataset, report: DatasetReport) -> None:
+    """What else a table says of the photos: they may be kept together by it."""
+    paths = [photo.path for photo in (*report.photos, *report.unlabelled)]
+    read = matching.best(dataset.root, find_tables(dataset.root), paths)
+    if read is not None and (told := matching.values(read.source, read.columns, paths)):
+        write_atomically(dataset.columns, compact(told))
 
 
 def _draw_demo(dataset: Dataset) -> None:
