@@ -1,20 +1,18 @@
 """Who is learnt from, who decides when to stop, and who is never looked at until the end. Pure and torch-free.
 
-What the user's own folders say is kept. What they leave open is drawn by class, with a seed. Photos with equal bytes
-never lie in two parts, or the score would reward memory.
+What the user's own folders say is kept. What they leave open is drawn by class, with a seed. Copies, photos that show
+nearly the same, and groups by the user's rule never lie in two parts, or the score would reward memory.
 """
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from random import Random
 from unicodedata import normalize
 
+from core.data.draw import Parts, Ties, draw, note
 from core.data.report import PARTS, DatasetReport, Finding, Part, Photo, Sample, Split
 from core.errors import DataError
 
-Parts = dict[Part, list[Photo]]
 # A photo in two parts stays in the later one of these: the score has to be honest before the training is plentiful.
 PRECEDENCE: tuple[Part, ...] = ("train", "val", "test")
 NAMED = 6  # as many names as a sentence bears
@@ -46,7 +44,8 @@ def split(
     given, open_photos = _without_copies(given, open_photos, second_folder=test is not None, notes=notes)
     shares: tuple[tuple[Part, float], ...] = (("val", val_share), ("test", test_share))
     wanted: dict[Part, float] = {part: share for part, share in shares if share > 0 and part not in given}
-    drawn = _draw(open_photos, wanted, seed, notes)
+    drawn = draw(open_photos, wanted, seed, Ties(report), notes)
+    notes += _torn_groups(report, given)
     parts: Parts = {part: given.get(part, []) + drawn.get(part, []) for part in PARTS}
     _check_trained(report, parts)
     notes += _unscored(report.classes, parts["test"])
@@ -83,7 +82,7 @@ def _given_parts(photos: Sequence[Photo], *, second_folder: bool, notes: list[Fi
     if not open_photos:
         raise DataError("dataset.no_train_folder")
     if by_part and unplaced:
-        notes.append(_note("split_unplaced", unplaced))
+        notes.append(note("split_unplaced", unplaced))
     if not second_folder and set(by_part) == {"val"}:
         notes.append(Finding("split_test_from_train", {}))
     return {part: chosen for part, chosen in by_part.items() if part}, open_photos
@@ -105,7 +104,7 @@ def _known_photos(classes: tuple[str, ...], test: DatasetReport, notes: list[Fin
     if not known:
         raise DataError("dataset.test_unknown", names=named(test.classes), known=named(classes))
     if unknown:
-        notes.append(_note("split_unknown_class", unknown, names=named({photo.label for photo in unknown})))
+        notes.append(note("split_unknown_class", unknown, names=named({photo.label for photo in unknown})))
     return known
 
 
@@ -132,9 +131,9 @@ def _without_copies(
     if dropped and not kept["train"]:
         raise DataError("dataset.same_photos")
     if dropped["test"]:
-        notes.append(_note("split_leak_second_folder" if second_folder else "split_leak_test", dropped["test"]))
+        notes.append(note("split_leak_second_folder" if second_folder else "split_leak_test", dropped["test"]))
     if dropped["val"]:
-        notes.append(_note("split_leak_val", dropped["val"]))
+        notes.append(note("split_leak_val", dropped["val"]))
     return {part: kept[part] for part in given}, kept["train"]
 
 
@@ -143,79 +142,6 @@ def _home_of_hashes(parts: Parts) -> dict[str, Part]:
     for part in PRECEDENCE:
         homes.update((photo.sha256, part) for photo in parts.get(part, ()))
     return homes
-
-
-# The draw
-
-
-def _draw(photos: list[Photo], wanted: Mapping[Part, float], seed: int, notes: list[Finding]) -> Parts:
-    """Divide ``photos`` class by class; what isn't drawn for a wanted part is for training."""
-    drawn: Parts = {part: [] for part in PARTS}
-    groups = _groups(photos)
-    if copies := [photo for group in groups for photo in group if len(group) > 1]:
-        notes.append(_note("split_copies_together", copies))
-    of_class: defaultdict[str, list[list[Photo]]] = defaultdict(list)
-    contradicting: list[list[Photo]] = []
-    for group in groups:
-        if len({photo.label for photo in group}) > 1:
-            contradicting.append(group)
-        else:
-            of_class[group[0].label].append(group)
-    in_training: defaultdict[str, int] = defaultdict(int)
-    for photo in (photo for group in contradicting for photo in group):
-        in_training[photo.label] += 1
-        drawn["train"].append(photo)
-    if contradicting:
-        notes.append(_note("split_two_classes", drawn["train"]))
-    for label in sorted(of_class):
-        # A generator per class: adding a class leaves the other classes' parts as they were.
-        for part, chosen in _draw_class(of_class[label], in_training[label], wanted, Random(seed)).items():
-            drawn[part] += chosen
-    return drawn
-
-
-def _groups(photos: Iterable[Photo]) -> list[list[Photo]]:
-    """Photos with equal bytes together, in the order of their hash: file names and folder order don't matter."""
-    by_hash: defaultdict[str, list[Photo]] = defaultdict(list)
-    for photo in photos:
-        by_hash[photo.sha256].append(photo)
-    return [by_hash[sha256] for sha256 in sorted(by_hash)]
-
-
-def _draw_class(groups: list[list[Photo]], in_training: int, wanted: Mapping[Part, float], random: Random) -> Parts:
-    """One class. Counts are the nearest to the shares; each wanted part gets a photo while training keeps one."""
-    random.shuffle(groups)
-    count = in_training + sum(len(group) for group in groups)
-    room = _room(count, wanted)
-    drawn: Parts = {part: [] for part in PARTS}
-    kept: list[list[Photo]] = []
-    for group in groups:
-        part: Part | None = next((name for name, places in room.items() if places >= len(group)), None)
-        if part is None:
-            kept.append(group)
-        else:
-            room[part] -= len(group)
-            drawn[part] += group
-    # Large groups of copies can leave a part empty: it gets the smallest group that training can spare.
-    for part in room:
-        if not drawn[part] and kept and len(kept) + in_training > 1:
-            smallest = min(kept, key=len)
-            kept.remove(smallest)
-            drawn[part] += smallest
-    drawn["train"] += [photo for group in kept for photo in group]
-    return drawn
-
-
-def _room(count: int, wanted: Mapping[Part, float]) -> dict[Part, int]:
-    """How many of ``count`` photos each wanted part takes; validation comes before test, training before both."""
-    room: dict[Part, int] = {}
-    left = count - 1
-    asked: list[Part] = [part for part in PARTS if part in wanted]
-    for later, part in zip(reversed(range(len(asked))), asked, strict=True):
-        nearest = max(1, math.floor(count * wanted[part] + 0.5))
-        room[part] = min(nearest, left - later if left > later else left)
-        left -= room[part]
-    return room
 
 
 # What may go wrong, and what the user should know
@@ -234,6 +160,15 @@ def _check_trained(report: DatasetReport, parts: Parts) -> None:
         raise DataError("dataset.untrained", n=len(untrained), names=named(untrained))
 
 
+def _torn_groups(report: DatasetReport, given: Parts) -> list[Finding]:
+    """Groups that the user's own folders tear: the folders are followed, and the score suffers."""
+    part_of = {photo.path: part for part, photos in given.items() for photo in photos}
+    torn = [group for group in report.groups if len({part_of.get(path, "train") for path in group}) > 1]
+    paths = {path for group in torn for path in group}
+    photos = [photo for photo in report.photos if photo.path in paths]
+    return [note("split_groups_torn", photos, groups=len(torn))] if torn and given else []
+
+
 def _unscored(classes: tuple[str, ...], test: list[Photo]) -> list[Finding]:
     """Classes that the score can't speak of; nothing to say where nobody asked for a test part."""
     scored = {photo.label for photo in test}
@@ -241,10 +176,6 @@ def _unscored(classes: tuple[str, ...], test: list[Photo]) -> list[Finding]:
     if not test or not missing:
         return []
     return [Finding("split_unscored", {"n": len(missing), "names": named(missing)})]
-
-
-def _note(kind: str, photos: Sequence[Photo], **values: object) -> Finding:
-    return Finding(kind, {"n": len(photos), **values}, tuple(sorted(photo.path for photo in photos)))
 
 
 def named(labels: Iterable[str]) -> str:
