@@ -24,8 +24,9 @@ from core.models.build import build
 from core.models.freeze import freeze
 from core.models.weights import WeightsFile, find
 from core.training.device import pick
-from core.training.frozen import FrozenPart, Recipe
+from core.training.frozen import FrozenPart
 from core.training.kept import Stopped, keep
+from core.training.keys import plain_features
 
 PORTION = 64  # photos that are hashed at once, where nobody has done that yet
 
@@ -90,10 +91,9 @@ class Ahead:
             return
         network = build(backbone, 2, weights=weights, device=self.device)
         network.to(memory_format=torch.channels_last)
-        stages = len(network.stages)
-        freeze(network, stages)
+        freeze(network, len(network.stages))
         for exact in (False, True):
-            recipe = Recipe(weights.sha256, stages, "none", 1, features=True, activations=False, exact=exact)
+            recipe = plain_features(network.backbone, weights.sha256, exact=exact)
             self._parts[exact] = FrozenPart(network, recipe, self.device, self.cache)
         self._made = (backbone, weights.sha256)
 

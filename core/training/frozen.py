@@ -4,13 +4,10 @@ Which stages compute in 16 bits is decided once for the whole body and remembere
 other wherever the network is cut, in whatever run and by whatever process they were made.
 """
 
-import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,25 +18,12 @@ from core.models.build import Network
 from core.models.fast import MOST_TRIED, FastStages, fast_frozen
 from core.models.registry import Preprocessing
 from core.training.augment import kept_view
+from core.training.keys import Recipe as Recipe
+from core.training.keys import What, key, row, store
 from core.training.rows import RowStore
 from core.workspace import write_atomically
 
-FORMAT = 2  # of the rows: a higher one makes all of them anew
 LARGEST_HALF = 65504.0  # float16 holds no more; beyond, an activation would become infinite
-What = Literal["features", "activations"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What is kept, and how: everything that changes a row's value is in its store's key."""
-
-    weights_sha256: str
-    frozen_stages: int  # the boundary; 0 keeps the decoded squares
-    augment: str
-    views: int
-    features: bool  # what the head learns on; useless where the body starts from noise
-    activations: bool  # what fine-tuning starts from
-    exact: bool = False  # in 32 bits throughout, as the predictor computes
 
 
 class QuickBody:
@@ -98,7 +82,7 @@ class FrozenPart:
         self.cache = cache
         self.backbone = network.backbone
         self.preprocessing = network.backbone.preprocessing
-        mix = None if recipe.exact else cache / f"{self._key('mix', 0)}.json"
+        mix = None if recipe.exact else cache / f"{key(self.backbone, recipe, device.type, 'mix', 0)}.json"
         self.body = body or QuickBody(network, device, mix)
 
     def following(self, recipe: Recipe) -> "FrozenPart":
@@ -117,17 +101,11 @@ class FrozenPart:
         return wanted
 
     def store(self, what: What, view: int) -> RowStore:
-        shape, dtype = self.row(what)
-        return RowStore(self.cache / self._key(what, view), shape, dtype)
+        return store(self.cache, self.backbone, self.recipe, self.device.type, what, view)
 
     def row(self, what: What) -> tuple[tuple[int, ...], str]:
         """Shape and dtype of what one photo gives."""
-        if what == "features":
-            return (self.backbone.feature_width,), "float32"
-        if self.recipe.frozen_stages == 0:
-            return (self.preprocessing.resize, self.preprocessing.resize, 3), "uint8"
-        # Half precision halves the disk: 11 bits of mantissa, more than the 8 that bf16 features have anyway.
-        return tuple(self.backbone.stages[self.recipe.frozen_stages - 1].output_shape), "float16"
+        return row(self.backbone, self.recipe, what)
 
     def make(
         self, pixels: np.ndarray, hashes: list[str], view: int, wanted: Collection[What]
@@ -148,23 +126,6 @@ class FrozenPart:
             if "features" in wanted:
                 made["features"] = self.body.run(x, boundary, len(self.network.stages)).cpu().numpy()
         return made
-
-    def _key(self, what: Literal["features", "activations", "mix"], view: int) -> str:
-        """A name that says what is inside, and a hash of all that its values depend on."""
-        recipe, look = self.recipe, self.preprocessing
-        if what == "activations" and recipe.frozen_stages == 0:
-            return f"squares-{_digest(FORMAT, look.resize, look.interpolation)}"
-        boundary = recipe.frozen_stages if what == "activations" else "-"
-        augment = "-" if view == 0 else recipe.augment
-        digest = _digest(
-            FORMAT, self.backbone.name, recipe.weights_sha256, what, boundary, augment, view, self.device.type,
-            recipe.exact, sorted(look.to_json().items()),
-        )  # fmt: skip
-        return f"{self.backbone.name}-{what}-{digest}"
-
-
-def _digest(*depends: object) -> str:
-    return hashlib.sha256(repr(depends).encode()).hexdigest()[:12]
 
 
 def read_mix(path: Path) -> int | None:

@@ -27,9 +27,9 @@ from core.training.budget import make_room, room
 from core.training.device import memory_megabytes
 from core.training.fresh import Fresh, decoded
 from core.training.frozen import FrozenPart as FrozenPart
-from core.training.frozen import Recipe as Recipe
-from core.training.frozen import What
 from core.training.frozen import normalised as normalised
+from core.training.keys import Recipe as Recipe
+from core.training.keys import What
 from core.training.rows import Readable, Rows, RowStore
 
 BATCH = 32
