@@ -36,6 +36,19 @@ def thumbnail(root: Path, photo_path: str, sha256: str, cache: Path, side: int =
     return data
 
 
+def whole(root: Path, photo_path: str, side: int) -> bytes:
+    """All of a photo as a JPEG whose longer side has at most ``side`` pixels, to look at it closely. Not kept.
+
+    Raises:
+        UnusablePhoto: it can't be opened any more, or ``photo_path`` leads out of ``root``.
+    """
+    image = open_rgb(_inside(root, photo_path), shorter_side=side)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
 def _inside(root: Path, photo_path: str) -> Path:
     """The photo's path, if it still lies below ``root`` once links are followed."""
     try:

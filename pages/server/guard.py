@@ -149,6 +149,12 @@ def read_or_make_secret(root: Path) -> bytes:
     return path.read_bytes()
 
 
+@cache
+def secret_of(root: Path) -> bytes:
+    """The secret of the workspace in ``root``, read once."""
+    return read_or_make_secret(root)
+
+
 def token_for(secret: bytes, *subject: str) -> str:
     """Proof that our own page spoke of ``subject`` (an action, an owner, an id): nobody without the secret makes it."""
     return hmac.new(secret, "\0".join(subject).encode(), hashlib.sha256).hexdigest()

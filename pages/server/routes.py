@@ -1,7 +1,6 @@
 """What this server answers besides Streamlit's pages: uploads, assets, and whether it is well."""
 
 import importlib.util
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +21,8 @@ from core.runs import reserve
 from core.words import say
 from core.workspace import Workspace, default_root
 from pages.server.batch import BadBatchError, Batch
-from pages.server.guard import TOKEN_HEADER, read_or_make_secret, token_fits, token_for
+from pages.server.guard import TOKEN_HEADER, secret_of, token_fits, token_for
+from pages.server.thumbs import thumb_routes
 
 PREFIX = "/graft"
 ASSETS = Path(__file__).parent.parent.parent / "assets"
@@ -39,6 +39,7 @@ def routes() -> list[BaseRoute]:
         Route("/start", start_page, methods=["GET"]),
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_status, methods=["GET"]),
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_batch, methods=["POST"]),
+        *thumb_routes(PREFIX, owner_of),
         Route("/assets/plotly.min.js", plotly_library, methods=["GET"]),
         Mount("/assets", CachedFiles(directory=ASSETS, check_dir=False)),
     ]
@@ -62,7 +63,7 @@ def upload_address(upload: Upload) -> str:
 
 def upload_token(upload: Upload) -> str:
     """What a page must show to send files to ``upload``."""
-    return token_for(_secret(upload.workspace.root), "upload", upload.workspace.owner, upload.id)
+    return token_for(secret_of(upload.workspace.root), "upload", upload.workspace.owner, upload.id)
 
 
 def plotly_address() -> str:
@@ -94,7 +95,7 @@ async def upload_batch(request: Request) -> Response:
     opened = await to_thread.run_sync(_open, request)
     if isinstance(opened, Response):
         return opened
-    if opened.purpose == "dataset":
+    if opened.purpose != "try":
         await to_thread.run_sync(_work_ahead, opened)
     batch = Batch(opened, Quota.from_environment())
     try:
@@ -139,17 +140,12 @@ class CachedFiles(StaticFiles):
         return response
 
 
-@cache
-def _secret(root: Path) -> bytes:
-    return read_or_make_secret(root)
-
-
 def _open(request: Request) -> Upload | Response:
     """The upload that the request speaks of, or the answer to a request that may not."""
     workspace = Workspace(default_root(), owner_of(request))
     identifier = request.path_params["upload_id"]
     if not token_fits(
-        _secret(workspace.root), request.headers.get(TOKEN_HEADER), "upload", workspace.owner, identifier
+        secret_of(workspace.root), request.headers.get(TOKEN_HEADER), "upload", workspace.owner, identifier
     ):
         return JSONResponse({"error": say("upload.refusal.token")}, status_code=403)
     try:
