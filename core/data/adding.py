@@ -11,13 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.data import mending
-from core.data.facts import Facts
+from core.data.alike import find_together
+from core.data.facts import Facts, write_facts
 from core.data.findings import find
 from core.data.layout import Place
 from core.data.names import numbered
 from core.data.report import DatasetReport, LeftOut, Photo
-from core.data.store import Dataset, facts_of, history_of, read_scan, write_report
+from core.data.store import Dataset, columns_of, compact, facts_of, history_of, read_scan, write_report
 from core.errors import CoreError
+from core.workspace import write_atomically
 
 FOLDER = "added"
 Look = Callable[[Dataset], DatasetReport]  # unpacks zips and scans; adds what it measured to the data set's facts
@@ -56,7 +58,10 @@ def look_again(dataset: Dataset, found: DatasetReport) -> None:
 def _put_beside(dataset: Dataset, arrived: Path, found: DatasetReport) -> None:
     number = _next_number(dataset)
     folder = _free_folder(dataset)
-    write_report(dataset, _merged(dataset, found, folder), number)
+    facts = {**facts_of(dataset), **facts_of(replace(dataset, folder=arrived))}
+    write_facts(dataset, facts)
+    _join_columns(dataset, arrived, folder)
+    write_report(dataset, _merged(dataset, found, folder, facts), number)
     (arrived / "into").write_text(f"{number} {folder}", "utf-8")
     _move_in(dataset, arrived)
 
@@ -100,20 +105,31 @@ def _free_folder(dataset: Dataset) -> str:
     return folder
 
 
-def _merged(dataset: Dataset, found: DatasetReport, folder: str) -> DatasetReport:
+def _join_columns(dataset: Dataset, arrived: Path, folder: str) -> None:
+    """What a table that came along says of the new photos, beside what one said of the others."""
+    told = columns_of(replace(dataset, folder=arrived))
+    if not told:
+        return
+    joined = {name: dict(values) for name, values in columns_of(dataset).items()}
+    for name, values in told.items():
+        joined.setdefault(name, {}).update({f"{folder}/{path}": value for path, value in values.items()})
+    write_atomically(dataset.columns, compact(joined))
+
+
+def _merged(dataset: Dataset, found: DatasetReport, folder: str, facts: Mapping[str, Facts]) -> DatasetReport:
     """What lay there before, as scanned, with what has come."""
     before = read_scan(dataset, history_of(dataset).state().report)
     photos = tuple(sorted((*before.photos, *_below(found.photos, folder)), key=lambda photo: photo.path))
     unlabelled = (*before.unlabelled, *_below(found.unlabelled, folder))
     left_out = (*before.left_out, *(LeftOut(f"{folder}/{row.path}", row.reason, row.values) for row in found.left_out))
     places = {photo.path: Place(photo.label, photo.part, None) for photo in photos}
-    facts: Mapping[str, Facts] = facts_of(dataset)
     return replace(
         before,
         photos=photos,
         unlabelled=tuple(sorted(unlabelled, key=lambda photo: photo.path)),
         left_out=left_out,
         findings=find(photos, {p.path for p in photos if p.sha256 in facts and facts[p.sha256].animated}, places),
+        together=find_together((*photos, *unlabelled), facts),
     )
 
 

@@ -16,7 +16,7 @@ from filelock import Timeout
 
 from core.data import adding, demo, matching, once
 from core.data.archive import unpack
-from core.data.facts import Facts, write_facts
+from core.data.facts import Facts, read_facts, write_facts
 from core.data.names import numbered
 from core.data.report import DatasetReport, LeftOut
 from core.data.scan import scan
@@ -75,7 +75,8 @@ def _look(dataset: Dataset) -> DatasetReport:
     facts: dict[str, Facts] = {}
     report = scan(dataset.root, loose="unlabelled", on_progress=_teller(dataset, "scan"), facts=facts)
     _write_columns(dataset, report)
-    write_facts(dataset, facts)  # before the report: where there is a report, there are its facts
+    home = replace(dataset, folder=adding.home_of(dataset))
+    write_facts(home, {**read_facts(home), **facts})  # before the report: where there is a report, there are its facts
     if dataset.kind != "server" or adding.is_arriving(dataset):
         once.keep_once(dataset.root, (*report.photos, *report.unlabelled), photos_of(adding.home_of(dataset)))
     return replace(report, left_out=tuple(sorted([*report.left_out, *left_out], key=lambda entry: entry.path)))
