@@ -1,12 +1,13 @@
 """Mending a data set: each verb changes what it says and nothing else, and undo brings back the exact version."""
 
+import os
 import threading
+import time
 
 import pytest
 
-from core.data import datasets, intake, mending
-from core.data.scan import scan
-from core.data.store import read_dataset, read_report, write_report
+from core.data import adding, datasets, intake, mending, scanning
+from core.data.store import read_dataset, read_report
 from core.doctor.report import Suggestion
 from core.errors import DataError
 from core.workspace import Workspace
@@ -18,7 +19,7 @@ def shapes(tmp_path):
     """Four photos each of circle, square and stripes, scanned."""
     dataset = datasets.create(Workspace(tmp_path), "shapes", "upload")
     make_folder(dataset.root, per_class=4)
-    write_report(dataset, scan(dataset.root))
+    scanning.work(dataset)
     return dataset
 
 
@@ -166,8 +167,6 @@ def test_what_can_not_be_done_is_said_and_changes_nothing(shapes, deed, key):
 
 
 def settled(dataset):
-    import time
-
     for _ in range(200):
         state = datasets.watch(dataset)
         if state.status not in ("waiting", "scanning"):
@@ -202,6 +201,20 @@ def test_photos_that_come_later_make_a_version_and_mends_stay(tmp_path, shapes):
     assert read_report(shapes).fingerprint == state.report.fingerprint
 
 
+def test_a_copy_that_comes_later_is_tied_to_the_photo_that_was_there(tmp_path, shapes):
+    from PIL import Image
+
+    upload = intake.begin(Workspace(tmp_path), purpose="dataset")
+    copy = tmp_path / "copy.jpg"
+    with Image.open(shapes.root / "circle/001.jpg") as picture:
+        picture.resize((70, 70)).save(copy, quality=80)
+    intake.receive(upload, "circle/again.jpg", copy.read_bytes())
+    datasets.add(shapes, upload)
+    report = settled(shapes).report
+    assert report is not None
+    assert ("added/circle/again.jpg", "circle/001.jpg") in report.together
+
+
 def test_what_can_not_be_added_leaves_the_data_set_as_it_was_and_says_why(tmp_path, shapes):
     upload = intake.begin(Workspace(tmp_path), purpose="dataset")
     intake.receive(upload, "cat/letter.txt", b"dear cat")
@@ -217,9 +230,6 @@ def test_what_can_not_be_added_leaves_the_data_set_as_it_was_and_says_why(tmp_pa
 
 def test_photos_are_added_whole_wherever_it_was_killed(tmp_path, shapes, monkeypatch):
     """The process is ended at each of the calls that change the disk, then started again."""
-    import os
-
-    from core.data import adding, scanning
 
     class Killed(BaseException):
         pass
