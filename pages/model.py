@@ -50,6 +50,7 @@ def _start(config: TrainConfig, known: DatasetReport, ready: bool) -> None:
         "id": chosen.id,
         "name": chosen.name,
         "fingerprint": known.fingerprint,
+        "version": known.version,
         "photos": len(known.photos),
         "skipped": len(known.left_out),
     }
