@@ -66,6 +66,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "cutmix": (0.0, 10.0),
     "ema": (0.0, 0.9999),
     "patience": (1, 10_000),
+    "pseudo_labels": (0.0, 1.0),
     "kept_gigabytes": (0.0, 10_000.0),
 }
 STAGE_COUNTS = ("freeze_depth", "copied_stages")
@@ -122,6 +123,9 @@ class TrainConfig:
     regularization: float = 1e-3  # λ
     class_balance: ClassBalance = "none"  # rare classes count more, or are drawn more often
 
+    # Photos without a label teach too where Graft's guess of their class is at least so certain; 0: none do. Off, for a
+    # wrong guess teaches what is wrong; a run that learnt from guesses always says so.
+    pseudo_labels: float = 0.0
     augment: Augment = "flip"  # what the training photos are turned into; never the validation or test photos
     views: int = 1  # kept augmented copies of each training photo where the frozen part runs once
     mixup: float = 0.0  # α of Beta(α, α); 0 mixes nothing

@@ -19,6 +19,9 @@ def main() -> None:
     state.choose_run(run.id)
     state.show_place(state.RUN)
     st.caption(panels.run_label(run, run.info()))
+    for note in run.split().notes:
+        if note.kind == "split_guessed":  # always told: the user didn't say so
+            st.info(panels.shown(f"data.finding.{note.kind}", **note.values), icon=":material/info:")
     results = state.results_of(run)
     if results is not None and results.total:
         _show(results, run.split().root_of("test"))

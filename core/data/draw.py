@@ -18,7 +18,7 @@ class Ties:
     """What must not be torn: ``copies`` show (nearly) the same, ``home`` also counts the user's groups."""
 
     def __init__(self, report: DatasetReport) -> None:
-        sha256 = {photo.path: photo.sha256 for photo in report.photos}
+        sha256 = {photo.path: photo.sha256 for photo in (*report.photos, *report.unlabelled)}
         self.alike = {path for group in report.together for path in group}
         self.grouped = {path for group in report.groups for path in group}
         self.copies, self.all = Bound(), Bound()

@@ -5,7 +5,7 @@ nearly the same, and groups by the user's rule never lie in two parts, or the sc
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from unicodedata import normalize
 
@@ -25,11 +25,13 @@ def split(
     test: DatasetReport | None = None,
     val_share: float = 0.15,
     test_share: float = 0.15,
+    guesses: Mapping[str, str] | None = None,
 ) -> Split:
     """Divide the photos into train, val and test; the same photos and seed give the same split on every machine.
 
     With ``test`` the score is on that second folder, and the first one's own ``test`` photos join the training.
-    Shares are of what has to be divided, per class; a share of 0 means no such part.
+    Shares are of what has to be divided, per class; a share of 0 means no such part. ``guesses`` are classes of photos
+    without a label, by path: they join the training, and nothing else.
 
     Raises:
         DataError: no photos, a single class, a class without a training photo, a test folder of other classes.
@@ -42,12 +44,15 @@ def split(
     if test is not None:
         given["test"] = _known_photos(report.classes, test, notes)
     given, open_photos = _without_copies(given, open_photos, second_folder=test is not None, notes=notes)
+    ties = Ties(report)
     shares: tuple[tuple[Part, float], ...] = (("val", val_share), ("test", test_share))
     wanted: dict[Part, float] = {part: share for part, share in shares if share > 0 and part not in given}
-    drawn = draw(open_photos, wanted, seed, Ties(report), notes)
+    drawn = draw(open_photos, wanted, seed, ties, notes)
     notes += _torn_groups(report, given)
     parts: Parts = {part: given.get(part, []) + drawn.get(part, []) for part in PARTS}
     _check_trained(report, parts)
+    if guesses:
+        parts["train"] = parts["train"] + _guessed(report, parts, guesses, ties, notes)
     notes += _unscored(report.classes, parts["test"])
     samples = {part: _samples(photos, report.classes) for part, photos in parts.items()}
     return Split(
@@ -167,6 +172,22 @@ def _torn_groups(report: DatasetReport, given: Parts) -> list[Finding]:
     paths = {path for group in torn for path in group}
     photos = [photo for photo in report.photos if photo.path in paths]
     return [note("split_groups_torn", photos, groups=len(torn))] if torn and given else []
+
+
+def _guessed(
+    report: DatasetReport, parts: Parts, guesses: Mapping[str, str], ties: Ties, notes: list[Finding]
+) -> list[Photo]:
+    """Photos to learn from by a guess: none that shows what a validation or test photo shows."""
+    judged = {ties.all.home(photo.sha256) for part in ("val", "test") for photo in parts[part]}
+    known = set(report.classes)
+    chosen = [
+        _relabelled(photo, guesses[photo.path])
+        for photo in report.unlabelled
+        if guesses.get(photo.path) in known and ties.all.home(photo.sha256) not in judged
+    ]
+    if chosen:
+        notes.append(note("split_guessed", chosen))
+    return chosen
 
 
 def _unscored(classes: tuple[str, ...], test: list[Photo]) -> list[Finding]:

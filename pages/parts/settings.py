@@ -52,6 +52,7 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         Field("mixup", 0.1),
         Field("cutmix", 0.1),
         Field("class_balance"),
+        Field("pseudo_labels", 0.05),
     ),
     "head": (
         Field("head"),

@@ -38,7 +38,7 @@ CHANGED: dict[str, object] = {
     "momentum": 0.8, "weight_decay": 0.02, "clip_norm": 2.0, "label_smoothing": 0.2, "focal_gamma": 3.0,
     "regularization": 0.05, "class_balance": "sampling", "views": 3, "mixup": 0.3, "cutmix": 0.9,
     "normalization": "symmetric", "ema": 0.9, "patience": 9, "head_patience": 8, "refit": "all",
-    "norm_statistics": "batch", "precision": "bfloat16", "kept_gigabytes": 2.5,
+    "norm_statistics": "batch", "precision": "bfloat16", "kept_gigabytes": 2.5, "pseudo_labels": 0.9,
     "device": "cpu", "head_first": False,
 }  # fmt: skip
 BRING_OTHERS = ("head", "loss", "regularizer", "optimizer", "augment")

@@ -170,3 +170,21 @@ def test_the_second_of_two_parts_is_not_forgotten_when_groups_are_large():
     made = replace(made, groups=grouping.groups(photos, rule, facts={}, columns={}))
     divided = split(made)
     assert [len(divided.part(part)) for part in PARTS] == [36, 18, 18]
+
+
+def test_guessed_labels_join_the_training_alone_and_are_always_told():
+    photos = [photo(f"{label}/{number}.jpg") for label in ("ash", "oak") for number in range(20)]
+    open_ones = tuple(replace(photo(f"to label/{number}.jpg"), label="") for number in range(6))
+    plain = split(report(photos, unlabelled=open_ones))
+    scored = plain.test[0].path
+    made = report(photos, unlabelled=open_ones, together=(tuple(sorted((scored, "to label/5.jpg"))),))
+    guesses = {f"to label/{number}.jpg": "oak" for number in range(6)} | {"to label/0.jpg": "elm"}
+    divided = split(made, guesses=guesses)
+    came = {sample.path for sample in divided.train} - {sample.path for sample in plain.train}
+    # Number 0 would be a class that isn't there, number 5 shows what a test photo shows.
+    assert came == {f"to label/{number}.jpg" for number in (1, 2, 3, 4)}
+    assert (divided.val, divided.test) == (plain.val, plain.test)
+    assert {sample.target for sample in divided.train if sample.path in came} == {divided.classes.index("oak")}
+    (told,) = [note for note in divided.notes if note.kind == "split_guessed"]
+    assert told.values["n"] == 4
+    assert not any(note.kind == "split_guessed" for note in plain.notes)
