@@ -264,3 +264,20 @@ def test_photos_are_added_whole_wherever_it_was_killed(tmp_path, shapes, monkeyp
         assert state.report.counts["circle"] == 5 + moment
         assert mending.history(shapes).version == datasets_added + 1
         assert shapes.arriving == ()
+
+
+def test_a_folder_on_the_server_is_looked_at_again_and_mends_stay(tmp_path):
+    folder = make_folder(tmp_path / "outside", per_class=3)
+    dataset = datasets.create(Workspace(tmp_path / "workspace"), "outside", "server", folder)
+    scanning.work(dataset)
+    mending.move(dataset, ["circle/000.jpg"], "square")
+    draw("circle", 77).save(folder / "circle/new.jpg")
+    (folder / "stripes/002.jpg").unlink()
+    datasets.start_scan(dataset)
+    report = settled(dataset).report
+    assert report is not None
+    assert dict(report.counts) == {"circle": 3, "square": 4, "stripes": 2}
+    assert mending.history(dataset).steps[-1].kind == "looked_again"
+    with pytest.raises(DataError) as told:
+        datasets.add(dataset, intake.begin(Workspace(tmp_path / "workspace"), purpose="dataset"))
+    assert told.value.key == "dataset.add_to_server"
