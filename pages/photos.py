@@ -1,38 +1,49 @@
-"""Photos: bring them in, see what was found, and how they will be divided."""
+"""Photos: bring them in, see what is wrong with them, mend it, and see how they will be divided."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 
 from core.data import datasets
 from core.data.datasets import Dataset, DatasetState
+from core.data.report import DatasetReport, Split
 from core.errors import CoreError
 from core.words import say
-from pages.parts import backbones, panels, report, state
+from pages.parts import (
+    backbones,
+    delete,
+    division,
+    history,
+    mend,
+    panels,
+    report,
+    sets,
+    state,
+)
 from pages.parts.uploader import uploader
+
+SECTION = "section"  # query key: which part of the page is open, by its name
 
 
 def main() -> None:
     chosen = state.dataset()
     if chosen is None:
         st.title(say("photos.bring_title"), anchor=False)
+        delete.told()
         _bring()
         return
     state.choose_dataset(chosen.id)
     backbones.work_ahead(chosen)
     state.show_place(state.DATASET)
-    st.title(panels.plain(chosen.name), anchor=False)
+    sets.title(chosen)
     known = state.look_at(chosen)
     if known.status in ("waiting", "scanning"):
         _progress(chosen)
     elif known.report is not None and known.status == "ready":
-        report.show(known.report)
+        _ready(chosen, known.report, known.error)
     else:
         _failed(chosen, known)
-    if st.button(say("photos.others"), key="others", icon=":material/add_photo_alternate:"):
-        state.choose_dataset(None)
-        state.choose_run(None)
-        st.rerun()
 
 
 def _bring() -> None:
@@ -69,6 +80,50 @@ def _open(make) -> None:
     state.choose_dataset(made.id)
     state.choose_run(None)
     st.rerun()
+
+
+def _ready(chosen: Dataset, known: DatasetReport, problem: CoreError | None) -> None:
+    """The numbers, the one way on, and the parts of the page."""
+    if problem is not None:  # what came last could not be added; the rest is as it was
+        panels.error_box(problem)
+    report.numbers(known)
+    divided = _divided(known)
+    with st.container(horizontal=True):
+        if divided is not None:
+            panels.next_step("model", say("photos.next"))
+    report.classes(known)
+    parts: dict[str, Callable[[], None]] = {"doctor": lambda: _checkup(chosen, known)}
+    parts |= {
+        "photos": lambda: _photos(chosen, known),
+        "division": lambda: division.panel(chosen, known, divided),
+        "history": lambda: _history(chosen),
+    }
+    section = st.segmented_control(
+        say("photos.sections"), list(parts), default="doctor", required=True, key=SECTION, bind="query-params",
+        format_func=lambda name: say(f"photos.section.{name}"), label_visibility="collapsed",
+    )  # fmt: skip
+    parts.get(str(section), parts["doctor"])()
+
+
+def _checkup(chosen: Dataset, known: DatasetReport) -> None:
+    report.findings(known)
+
+
+def _photos(chosen: Dataset, known: DatasetReport) -> None:
+    mend.panel(chosen, known, shown=None, key="photos")
+
+
+def _history(chosen: Dataset) -> None:
+    history.line(chosen, SECTION)
+    history.panel(chosen, SECTION)
+
+
+def _divided(known: DatasetReport) -> Split | None:
+    try:
+        return state.split_of(known)
+    except CoreError as error:
+        panels.error_box(error)
+        return None
 
 
 @st.fragment(run_every=0.5)

@@ -55,15 +55,22 @@ def next_step(step: str, label: str) -> None:
         st.switch_page(st.session_state["pages"][step], query_params=state.place())
 
 
+def picture(root: str, path: str, sha256: str) -> bytes | None:
+    """A photo's thumbnail; None if it is gone since the scan."""
+    try:
+        return thumbnail(Path(root), path, sha256, state.workspace().cache / "thumbnails")
+    except (UnusablePhoto, CoreError, OSError):
+        return None
+
+
 def photo_grid(root: str, photos: Sequence[tuple[str, str]], captions: Sequence[str], alts: Sequence[str]) -> None:
     """Thumbnails of (path, sha256) in a wrapping row. A photo that is gone since the scan is passed over."""
     pictures, kept = [], []
     for place, (path, sha256) in enumerate(photos):
-        try:
-            pictures.append(thumbnail(Path(root), path, sha256, state.workspace().cache / "thumbnails"))
-        except (UnusablePhoto, CoreError, OSError):
-            continue
-        kept.append(place)
+        found = picture(root, path, sha256)
+        if found is not None:
+            pictures.append(found)
+            kept.append(place)
     if pictures:
         st.image(pictures, caption=[captions[i] for i in kept], width=150, alt=[alts[i] for i in kept])
 

@@ -18,7 +18,8 @@ from core.workspace import Workspace, default_root
 
 DATASET = "set"  # query key of the data set's id
 RUN = "run"  # query key of the run's id
-UPLOAD: dict[intake.Purpose, str] = {"dataset": "upload", "try": "tried"}  # query keys of photos on their way in
+# Query keys of photos on their way in.
+UPLOAD: dict[intake.Purpose, str] = {"dataset": "upload", "classes": "classes", "try": "tried"}
 ASSETS = Path(__file__).parent.parent.parent / "assets"
 
 
@@ -101,12 +102,13 @@ def look_at(chosen: Dataset) -> DatasetState:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _split(_report: DatasetReport, fingerprint: str, seed: int) -> Split:
+def _split(_report: DatasetReport, version: str, seed: int) -> Split:
     return split(_report, seed=seed)
 
 
 def split_of(known: DatasetReport, seed: int = 0) -> Split:
-    return _split(known, f"{known.root} {known.fingerprint}", seed)
+    ties = hash((known.together, known.groups))  # a rule changes the division, not the photos
+    return _split(known, f"{known.root} {known.fingerprint} {ties}", seed)
 
 
 def watch_of(run: RunDirectory) -> Watch:

@@ -13,6 +13,7 @@ from pages.parts.charts.answers import (
     probabilities_alt,
 )
 from pages.parts.charts.curves import curves, curves_alt, thinned
+from pages.parts.charts.frame import listed
 from pages.parts.charts.photos import class_counts, class_counts_alt, part_counts
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "confusion_alt",
     "curves",
     "curves_alt",
+    "listed",
     "part_counts",
     "per_class_bars",
     "per_class_bars_alt",
