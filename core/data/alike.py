@@ -4,9 +4,13 @@ Photos whose hashes nearly agree are candidates; small pictures kept in the fact
 handwritten threes for one picture. Torch-free.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +23,9 @@ LIKENESS = 0.99  # correlation of the small grey pictures: no two different of 2
 COLOUR_LEVELS = 4.0  # of 255, root mean square: how far the small pictures' colours may be apart
 COLOUR_GAIN = (0.7, 1.43)  # brightening a photo by a factor multiplies its colours too
 FLAT = 0.01  # contrast below which a picture shows nothing that could be compared
-ROWS, COLUMNS = 64, 8192  # hashes compared at a time: 4 MB
+ROWS, TILE = 32, 4096  # hashes compared at a time: a megabyte, which stays near the processor
 PAIRS = 4096  # small pictures compared at a time: 8 MB
+THREADS = min(4, os.cpu_count() or 1)
 
 Numbers = NDArray[np.float32]
 Places = NDArray[np.intp]
@@ -78,39 +83,50 @@ def _table(facts: Sequence[Facts]) -> _Table:
 def _leaders(table: _Table) -> Places:
     """For each photo the place of the photo that its group was gathered around; its own where it is that or alone."""
     leaders = np.arange(len(table.look))
-    free = ~table.flat  # neither gathered nor out of the question
-    for start in range(0, len(leaders), ROWS):
-        first, second, mirrored = _candidates(table, start, free)
-        for row in np.unique(first).tolist():
-            if not free[row]:
-                continue
-            for side in (False, True):
-                chosen = second[(first == row) & (mirrored == side)]
-                for part in range(0, len(chosen), PAIRS):
-                    others = chosen[part : part + PAIRS]
-                    others = others[free[others]]
-                    same = others[_same(table, row, others, side)]
-                    leaders[same], free[same] = row, False
-            free[row] = False
+    free = ~table.flat  # neither gathered nor looked at nor out of the question
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="alike") as pool:
+        for start in range(0, len(leaders), ROWS):
+            width = max(TILE, -(-(len(leaders) - start) // THREADS))
+            count = partial(_candidates, table, start, free, width)
+            found = chain.from_iterable(pool.map(count, range(start, len(leaders), width)))
+            for row, others, mirrored in sorted(found, key=lambda one: one[0]):
+                if leaders[row] == row:
+                    _gather(table, row, others, mirrored, leaders, free)
+                free[row] = False
     return leaders
 
 
-def _candidates(table: _Table, start: int, free: NDArray[np.bool_]) -> tuple[Places, Places, NDArray[np.bool_]]:
-    """Pairs of a row from ``start`` on and a later photo whose hashes nearly agree, and whether mirrored."""
+def _gather(table: _Table, row: int, others: Places, mirrored: bool, leaders: Places, free: NDArray[np.bool_]) -> None:
+    for part in range(0, len(others), PAIRS):
+        chosen = others[part : part + PAIRS]
+        chosen = chosen[free[chosen]]
+        same = chosen[_same(table, row, chosen, mirrored)]
+        leaders[same], free[same] = row, False
+
+
+def _candidates(
+    table: _Table, start: int, free: NDArray[np.bool_], width: int, left: int
+) -> list[tuple[int, Places, bool]]:
+    """Of each row from ``start`` on, the later ones among ``width`` photos from ``left`` whose hash nearly agrees."""
+    found: list[tuple[int, Places, bool]] = []
     rows = start + np.flatnonzero(free[start : start + ROWS])
-    found: list[tuple[Places, Places, NDArray[np.bool_]]] = []
-    for left in range(start, len(free), COLUMNS):
-        for side, hashes in ((False, table.look), (True, table.mirrored)):
-            differing = np.bitwise_count(table.look[rows, None] ^ hashes[None, left : left + COLUMNS])
-            row, column = np.nonzero(differing <= BITS)
-            first, second = rows[row], column + left
-            later = (second > first) & free[second]
-            found.append((first[later], second[later], np.full(int(later.sum()), side)))
-    if not found:
-        empty = np.zeros(0, np.intp)
-        return empty, empty, np.zeros(0, bool)
-    first, second, mirrored = (np.concatenate(column) for column in zip(*found, strict=True))
-    return first, second, mirrored
+    mixed = np.empty((len(rows), TILE), np.uint64)  # made once: new memory for each tile takes longer than the counting
+    differing = np.empty(mixed.shape, np.uint8)
+    right = min(left + width, len(free))
+    for tile in range(left, right, TILE):
+        end = min(tile + TILE, right)
+        for mirrored, hashes in ((False, table.look), (True, table.mirrored)):
+            mix, count = mixed[:, : end - tile], differing[:, : end - tile]
+            np.bitwise_xor(table.look[rows, None], hashes[None, tile:end], out=mix)
+            np.bitwise_count(mix, out=count)
+            if not len(rows) or count.min() > BITS:
+                continue
+            for row, counted in zip(rows.tolist(), count, strict=True):
+                others = tile + np.flatnonzero(counted <= BITS)
+                others = others[(others > row) & free[others]]
+                if len(others):
+                    found.append((row, others, mirrored))
+    return found
 
 
 def _same(table: _Table, row: int, others: Places, mirrored: bool) -> NDArray[np.bool_]:
