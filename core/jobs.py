@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def scan_job(options: argparse.Namespace) -> Iterator[Json]:
             "source": str(options.source),
             "classes": dict(report.counts),
             "images": len(report.photos),
+            "unlabelled": len(report.unlabelled),
             "skipped": len(report.left_out),
             "left_out": [{"path": row.path, "reason": row.reason, "text": row.text} for row in report.left_out],
             "findings": [{"kind": row.kind, "text": row.text, "photos": row.photos} for row in report.findings],
@@ -139,10 +141,7 @@ def opened(source: Path | None) -> Generator[tuple[DatasetReport, tuple[LeftOut,
         folder, left_out = open_source(source, Path(scratch))
         report = scan(folder, on_progress=_tell_count)
         sys.stderr.write("\n")
-        merged = DatasetReport(
-            report.root, report.photos, (*report.left_out, *left_out), report.findings, report.layout
-        )
-        yield merged, left_out
+        yield replace(report, left_out=(*report.left_out, *left_out)), left_out
 
 
 def _config(options: argparse.Namespace, divided: Split, stages: int) -> TrainConfig:

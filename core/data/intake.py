@@ -5,6 +5,7 @@ workspace/<owner>/uploads/<id>/
   upload.json     what it is for
   photos/         what has arrived, under safe names, folders kept
   parts/          what is still arriving
+  removed/        classes that were taken out again, each in a folder of its own
   journal.jsonl   one line a file: the name it was sent under, where it lies, its size and hash
 ```
 """
@@ -31,7 +32,7 @@ from core.words import say
 from core.workspace import Workspace, below, make_directory, write_atomically
 
 FORMAT = 1
-Purpose = Literal["dataset", "try"]
+Purpose = Literal["dataset", "classes", "try"]  # folders and zips, photos class by class, photos to try a model on
 RESUME_PATTERN = re.compile(r"[0-9a-f]{16,64}")
 EMPTY_SECONDS = 86_400.0  # an upload into which nothing came for a day is cleared away
 

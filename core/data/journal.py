@@ -73,6 +73,26 @@ class Journal:
                 self.refused[name] = (reason, values)
                 self._append({"name": name, "refused": reason, "values": dict(values)})
 
+    def withdraw(self, folder: str, into: Path) -> None:
+        """Move a folder of photos away, as if they had never come: sent again, they arrive again."""
+        with self.lock:
+            os.rename(self.folder / "photos" / folder, into)
+            self._reread()
+
+    def put_back(self, source: Path, folder: str) -> None:
+        """Move every file below ``source`` into ``folder``, beside and never over what is there."""
+        with self.lock:
+            self._reread()
+            for file in sorted(path for path in source.rglob("*") if path.is_file()):
+                name = f"{folder}/{file.relative_to(source).as_posix()}"
+                self.settle(name, name, file, file.stat().st_size, _sha256(file))
+
+    def _reread(self) -> None:
+        """Forget what isn't on the disk any more. Files that are arriving go on."""
+        self.received, self.refused, self.refused_count, self.bytes = [], {}, 0, 0
+        self._wanted, self._taken = {}, set()
+        self._read()
+
     def _place(self, part: Path, wanted: str, sha256: str, first_number: int) -> str:
         number = first_number
         while True:
@@ -106,6 +126,7 @@ class Journal:
         journal = self.folder / "journal.jsonl"
         text = journal.read_bytes() if journal.exists() else b""
         photos = self.folder / "photos"
+        placed: dict[str, Received] = {}  # the last line about a path is the true one: a class may have been taken out
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
@@ -115,8 +136,9 @@ class Journal:
                 self.refused_count += entry["name"] not in self.refused
                 self.refused[entry["name"]] = (entry["refused"], entry["values"])
             elif (photos / entry["path"]).is_file():
-                arrived = Received(entry["name"], entry["path"], entry["bytes"], entry["sha256"])
-                self._note(arrived, safe_path(arrived.name) or arrived.path)
+                placed[entry["path"]] = Received(entry["name"], entry["path"], entry["bytes"], entry["sha256"])
+        for arrived in placed.values():
+            self._note(arrived, safe_path(arrived.name) or arrived.path)
         if text and not text.endswith(b"\n"):
             with journal.open("ab") as file:
                 file.write(b"\n")

@@ -100,8 +100,13 @@ def guessed(root: Path, name: str, paths: Sequence[str]) -> Read | None:
         table = read_table(root / name, name)
     except DataError:
         return None
-    columns = guess(table.rows, index(paths, name).find, len(paths))
+    columns = guess_columns(table, paths)
     return None if columns is None else Read(table, columns, apply(table, columns, paths))
+
+
+def guess_columns(table: Table, paths: Sequence[str]) -> Columns | None:
+    """How the table is most likely meant; None if no column names photos that are there."""
+    return guess(table.rows, index(paths, table.name).find, len(paths))
 
 
 def index(paths: Iterable[str], table: str = "") -> Names:

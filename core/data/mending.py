@@ -100,6 +100,21 @@ def set_parts(dataset: Dataset, parts: Mapping[str, str | None]) -> Step:
     )
 
 
+def use_table(dataset: Dataset, name: str, labels: Mapping[str, str], parts: Mapping[str, str | None]) -> Step:
+    """Label and divide photos as the table of this name says, in one step; an empty label is nobody's answer."""
+    report = read_report(dataset)
+    meant = {label: class_name(report, label) if label else None for label in set(labels.values())}
+    said: defaultdict[tuple[Field, str | None], list[str]] = defaultdict(list)
+    for path, label in labels.items():
+        said["label", meant[label]].append(path)
+    for path, part in parts.items():
+        if part not in (*PARTS, None):
+            raise ValueError(f"not a part: {part}")
+        said["part", part].append(path)
+    changes = [Change(tuple(paths), field, value) for (field, value), paths in said.items()]
+    return _write(dataset, "table", changes, name=name, n=len({*labels, *parts}))
+
+
 def set_rule(dataset: Dataset, rule: grouping.Rule) -> Step:
     """Keep photos together by a rule from now on; see ``grouping.check``."""
     checked = grouping.check(rule)

@@ -3,18 +3,20 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data import matching
 from core.data.alike import find_together
 from core.data.facts import SIDE, Facts, measure
 from core.data.filetypes import is_litter, reason_by_name
-from core.data.findings import find
+from core.data.findings import PHOTOS_NAMED, find
 from core.data.image import UnusablePhoto, open_photo, read_file
-from core.data.layout import Layout, NoPlace, Parts, Place, find_layout, part_of
-from core.data.report import DatasetReport, LeftOut, Photo
+from core.data.layout import Layout, Loose, NoPlace, Parts, Place, find_layout, part_of
+from core.data.report import DatasetReport, Finding, LeftOut, Photo
+from core.data.tables import is_table
 from core.errors import DataError
 
 MAX_DEPTH = 32  # folders; deeper lies nothing that a person arranged
@@ -42,15 +44,21 @@ class _Found:
     folders: list[Parts]
     closed: list[Parts]  # folders that can't be looked into
     left_out: list[LeftOut]
+    tables: list[str]
 
 
 def scan(
-    root: Path, *, on_progress: Callable[[int, int], None] | None = None, facts: dict[str, Facts] | None = None
+    root: Path,
+    *,
+    loose: Loose = "left_out",
+    on_progress: Callable[[int, int], None] | None = None,
+    facts: dict[str, Facts] | None = None,
 ) -> DatasetReport:
     """Look at every file below ``root`` and report the photos, their classes, and what can't be used.
 
-    Links are not followed. ``on_progress`` is called in this thread with the number of photos looked at and of all.
-    ``facts`` is filled with what was measured, by SHA-256.
+    Where the folders name fewer than two classes, a table (CSV) that came with the photos may. ``loose`` says what
+    becomes of photos of which neither says what they show. Links are not followed. ``on_progress`` is called in this
+    thread with the number of photos looked at and of all. ``facts`` is filled with what was measured, by SHA-256.
 
     Raises:
         DataError: there is no such folder, or no usable photo in the folder of a class.
@@ -59,14 +67,13 @@ def scan(
     found = _walk(root)
     if not found.photos:
         raise _no_photos(root, found)
-    layout = find_layout(found.photos)
-    places = {"/".join(path): layout.place(path) for path in sorted(found.photos)}
+    layout, places, table = _placed(root, found, loose)
     placed = {path: place for path, place in places.items() if isinstance(place, Place)}
     left_out = found.left_out + _empty_classes(found, layout)
     left_out += [
         LeftOut(path, place.reason, place.values) for path, place in places.items() if isinstance(place, NoPlace)
     ]
-    if not placed:
+    if not any(place.label or loose == "unlabelled" for place in placed.values()):
         raise DataError("data.scan.no_classes", path=root, n=len(places))
     photos: list[Photo] = []
     animated: set[str] = set()
@@ -88,9 +95,52 @@ def scan(
         first = next(entry for entry in left_out if entry.path in placed)
         raise DataError("data.scan.none_usable", path=root, n=len(placed), first=first.path, why=first.text)
     left_out.sort(key=lambda entry: entry.path)
-    findings = find(photos, animated, placed)
+    labelled = tuple(photo for photo in photos if photo.label)
+    unlabelled = tuple(photo for photo in photos if not photo.label)
+    findings = (*table, *find(labelled, animated, placed), *_of_unlabelled(unlabelled))
     together = find_together(photos, facts)
-    return DatasetReport(str(root), tuple(photos), tuple(left_out), findings, layout.kind, together=together)
+    return DatasetReport(str(root), labelled, tuple(left_out), findings, layout.kind, unlabelled, together=together)
+
+
+def _placed(root: Path, found: _Found, loose: Loose) -> tuple[Layout, dict[str, Place | NoPlace], tuple[Finding, ...]]:
+    """Where each photo belongs: by its folder or, where folders name fewer than two classes, by a table."""
+    layout = find_layout(found.photos, loose)
+    places = {"/".join(path): layout.place(path) for path in sorted(found.photos)}
+    labels = {place.label for place in places.values() if isinstance(place, Place)} - {""}
+    read = matching.best(root, found.tables, list(places)) if len(labels) < 2 and found.tables else None
+    if read is not None and len(read.classes) > len(labels):
+        found.left_out = [entry for entry in found.left_out if entry.path != read.table]
+        return layout, _by_table(read, places, loose), _of_table(read)
+    return layout, places, ()
+
+
+def _by_table(read: matching.Read, places: Mapping[str, Place | NoPlace], loose: Loose) -> dict[str, Place | NoPlace]:
+    by_table: dict[str, Place | NoPlace] = {}
+    for path, place in places.items():
+        label = read.applied.labels.get(path, "")
+        if not label and loose == "left_out":
+            by_table[path] = NoPlace("untold", {"table": read.table})
+        else:
+            part = read.applied.parts.get(path)
+            if part is None and isinstance(place, Place):
+                part = place.part
+            by_table[path] = Place(label, part, None)
+    return by_table
+
+
+def _of_table(read: matching.Read) -> tuple[Finding, ...]:
+    values = {"file": read.table, "column": read.label_name, "n": len(read.applied.labels)}
+    found = [Finding("table", values)]
+    if lost := read.applied.unmatched_count:
+        found.append(Finding("table_unmatched", {"file": read.table, "n": lost, "first": read.applied.unmatched[0]}))
+    if torn := read.applied.torn:
+        found.append(Finding("table_torn", {"file": read.table, "n": len(torn)}, torn[:PHOTOS_NAMED]))
+    return tuple(found)
+
+
+def _of_unlabelled(photos: Sequence[Photo]) -> tuple[Finding, ...]:
+    paths = tuple(photo.path for photo in photos[:PHOTOS_NAMED])
+    return (Finding("unlabelled", {"n": len(photos)}, paths),) if photos else ()
 
 
 def check(path: Path | str) -> Checked:
@@ -116,7 +166,7 @@ def _opened(root: Path) -> Path:
 
 
 def _walk(root: Path) -> _Found:
-    found = _Found([], [], [], [])
+    found = _Found([], [], [], [], [])
     waiting: list[Parts] = [()]
     while waiting:
         folder = waiting.pop()
@@ -149,6 +199,9 @@ def _look_at(entry: os.DirEntry[str], path: Parts, found: _Found, waiting: list[
             return
     elif not entry.is_file(follow_symlinks=False):
         reason = "not_a_file"
+    elif is_table(entry.name):
+        reason = "table"
+        found.tables.append("/".join(path))
     else:
         reason = reason_by_name(entry.name)
     if reason is None:

@@ -20,7 +20,7 @@ from core.data.facts import Facts, read_facts, write_facts
 from core.data.names import numbered
 from core.data.report import DatasetReport, LeftOut
 from core.data.scan import scan
-from core.data.store import Dataset, compact, read_dataset, read_or_nothing, write_report
+from core.data.store import Dataset, compact, read_dataset, read_or_nothing, write_columns, write_report
 from core.data.tables import find_tables
 from core.errors import CoreError, DataError
 from core.workspace import photos_of, write_atomically
@@ -87,7 +87,7 @@ def _write_columns(dataset: Dataset, report: DatasetReport) -> None:
     paths = [photo.path for photo in (*report.photos, *report.unlabelled)]
     read = matching.best(dataset.root, find_tables(dataset.root), paths)
     if read is not None and (told := matching.values(read.source, read.columns, paths)):
-        write_atomically(dataset.columns, compact(told))
+        write_columns(dataset, told)
 
 
 def _draw_demo(dataset: Dataset) -> None:

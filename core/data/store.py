@@ -184,6 +184,11 @@ def columns_of(dataset: Dataset) -> Mapping[str, Mapping[str, str]]:
     return read_or_nothing(dataset.columns)
 
 
+def write_columns(dataset: Dataset, told: Mapping[str, Mapping[str, str]]) -> None:
+    """Keep what a table says of the photos, in place of what one said before."""
+    write_atomically(dataset.columns, compact(told))
+
+
 @lru_cache(maxsize=8)
 def _current(dataset: Dataset, *stamps: object) -> DatasetReport:
     del stamps  # part of the cache's key

@@ -4,13 +4,14 @@
 // By the element's key, not by its place in the page: a rerun, a reconnect or a visit to another page of the app
 // makes the element anew, and the upload just goes on.
 const jobs = new Map()
+let pointedAt = null // of several drop areas for a class each, the one that a paste goes to
 const KEYS = /Mac|iP(hone|ad|od)/.test(navigator.platform) ? "⌘V" : "Ctrl+V"
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".uploader")
   if (!jobs.has(data.key)) jobs.set(data.key, new Job())
   const job = jobs.get(data.key)
-  job.attach(root, data, (value) => setTriggerValue("finished", value))
+  job.attach(root, data, setTriggerValue)
   // Streamlit also ends a turn that a newer one overtook: let go only of what is gone from the page.
   return () => setTimeout(() => root.isConnected || job.detach(root))
 }
@@ -28,6 +29,7 @@ class Job {
     Object.assign(this, { root, data, tell })
     this.text = data.text
     this.find = (selector) => root.querySelector(selector)
+    this.small = data.mode !== "dataset"
     this.connect()
     if (this.result?.id === data.seen) this.result = null
     // Another upload has begun: what was said about the last one is no longer about this page.
@@ -60,6 +62,7 @@ class Job {
     find(".cancel").onclick = () => this.sending.cancel()
     find(".go-on").onclick = () => this.goOn()
     find(".accept").onclick = () => this.tellPython({ accepted: true })
+    root.onpointerenter = root.onfocusin = () => (pointedAt = this)
     let depth = 0 // dragenter comes for every child, too
     root.ondragenter = (event) => this.highlight(event, (depth += 1))
     root.ondragleave = (event) => this.highlight(event, (depth -= 1))
@@ -85,7 +88,8 @@ class Job {
   }
 
   paste(event) {
-    if (this.data.mode !== "photos" || this.sending?.busy) return
+    if (!this.small || this.sending?.busy) return
+    if (this.data.mode === "class" && pointedAt !== this) return
     const items = filesPasted(event.clipboardData)
     if (items.length) {
       event.preventDefault()
@@ -111,8 +115,9 @@ class Job {
     this.take(items, unreadable)
   }
 
-  take(items, unreadable = []) {
+  take(given, unreadable = []) {
     if (this.sending?.busy) return
+    const items = given.map(({ file, name }) => ({ file, name: this.data.folder + name }))
     const { sent, skipped } = sortOut(items, this.data.kinds)
     if (unreadable.length) skipped.unreadable = unreadable
     this.skipped = skipped
@@ -129,6 +134,8 @@ class Job {
     this.upload = this.data.upload
     const fresh = items.map(({ file, name }) => ({ file, name }))
     this.sending = new Sending(this.data.address, this.data.token, fresh, () => this.drawSoon())
+    this.batch = crypto.getRandomValues(new Uint32Array(2)).join("-")
+    if (this.data.mode === "class") this.tell("began", this.batch)
     this.run()
   }
 
@@ -158,7 +165,7 @@ class Job {
     const sent = items.length - unreadable.length
     const counts = { sent, received: done, again, failed: sent - done, skipped, expected }
     const id = crypto.getRandomValues(new Uint32Array(2)).join("-")
-    this.result = { id, upload: this.upload, status, ...counts, ...more }
+    this.result = { id, batch: this.batch, upload: this.upload, status, ...counts, ...more }
     this.told = false
     this.report()
   }
@@ -169,7 +176,7 @@ class Job {
     while (this.root && frame && frame.dataset.testConnectionState !== "CONNECTED") await sleep(200)
     if (!this.root || !this.result) return // told by the next attach
     this.told = true
-    this.tell(this.result)
+    this.tell("finished", this.result)
   }
 
   drawSoon() {
@@ -185,13 +192,14 @@ class Job {
     root.setAttribute("aria-label", text.label)
     const words = {
       ".title": text.title, ".line": fill(text.line, { keys: KEYS }), ".choose-folder": text.folder,
-      ".choose-files": data.mode === "photos" ? text.photos : text.files, ".paste": text.paste, ".cancel": text.cancel,
+      ".choose-files": this.small ? text.photos : text.files, ".paste": text.paste, ".cancel": text.cancel,
     }
     for (const [selector, words_] of Object.entries(words)) find(selector).textContent = words_
     find(".choose-files").classList.toggle("main", data.mode === "photos")
-    find(".choose-folder").hidden = data.mode === "photos"
-    find(".paste").hidden = data.mode !== "photos" || !navigator.clipboard?.read
-    find(".pick-files").accept = [...data.kinds.photos, ...(data.mode === "photos" ? [] : data.kinds.archives)].join(",")
+    find(".choose-folder").hidden = this.small
+    find(".paste").hidden = !this.small || !navigator.clipboard?.read
+    const { photos, archives, tables } = data.kinds
+    find(".pick-files").accept = (this.small ? photos : [...photos, ...archives, ...tables]).join(",")
     const focused = root.getRootNode().activeElement
     find(".area").hidden = busy
     find(".progress").hidden = !busy
@@ -251,7 +259,7 @@ class Job {
     const unfinished = sending && sending.done < sending.items.length - sending.unreadable.length
     find(".go-on").hidden = !unfinished || !sending.left.length
     find(".go-on").textContent = sending?.status === "cancelled" ? text.resume : text.retry
-    find(".accept").hidden = !unfinished || !sending.done || this.data.mode === "photos"
+    find(".accept").hidden = !unfinished || !sending.done || this.small
     find(".accept").textContent = text.accept
     this.say(lines.map(([, words]) => words).join(" "))
   }

@@ -15,11 +15,12 @@ import streamlit as st
 
 from core.data import filetypes, intake
 from core.data.intake import Upload
+from core.data.tables import TABLE_SUFFIXES
 from core.errors import CoreError
 from core.words import say
 from pages.server.routes import upload_address, upload_token
 
-Mode = Literal["dataset", "photos"]
+Mode = Literal["dataset", "class", "photos"]
 HERE = Path(__file__).parent
 
 MARKUP = """
@@ -104,24 +105,38 @@ def uploader(key: str, *, upload: Upload, mode: Mode) -> UploadResult | None:
     The result is returned in every run from then on, until its upload is gone or other files were chosen: Streamlit may
     break off any run, and with it whatever was about to be done. So what is done with it must be safe to do twice.
     """
-    told_key = f"{key}_told"
+    told = _show(key, upload, mode)
+    return _result(upload, told) if told else None
+
+
+def class_uploader(key: str, *, upload: Upload, folder: str) -> bool:
+    """A small drop area for photos of one class, which arrive in ``folder``; whether some are on their way now."""
+    told = _show(key, upload, "class", folder)
+    began = st.session_state.get(f"{key}_began")
+    return began is not None and (told is None or told.get("batch") != began)
+
+
+def _show(key: str, upload: Upload, mode: Mode, folder: str = "") -> Mapping[str, object] | None:
+    told_key, began_key = f"{key}_told", f"{key}_began"
     told: Mapping[str, object] | None = st.session_state.get(told_key)
     _ELEMENT(
         key=key,
         data={
             "key": key,
             "mode": mode,
+            "folder": f"{folder}/" if folder else "",
             "upload": upload.id,
             "address": upload_address(upload),
             "token": upload_token(upload),
-            "text": _texts(mode),
+            "text": _texts(mode, folder),
             "kinds": _kinds(mode),
             "session": st.session_state.setdefault("uploader_session", uuid4().hex),
             "seen": told and told.get("id"),
         },
         on_finished_change=partial(_remember, key, told_key),
+        on_began_change=partial(_remember_began, key, began_key),
     )
-    return _result(upload, told) if told else None
+    return told
 
 
 def _remember(key: str, told_key: str) -> None:
@@ -129,6 +144,10 @@ def _remember(key: str, told_key: str) -> None:
     told = st.session_state[key].get("finished")
     if isinstance(told, Mapping):
         st.session_state[told_key] = dict(told)
+
+
+def _remember_began(key: str, began_key: str) -> None:
+    st.session_state[began_key] = st.session_state[key].get("began")
 
 
 def _result(upload: Upload, told: Mapping[str, object]) -> UploadResult | None:
@@ -157,15 +176,17 @@ def _kinds(mode: Mode) -> dict[str, object]:
         "photos": sorted(filetypes.PHOTO_SUFFIXES),
         "archives": [".zip"],
         "archives_taken": mode == "dataset",
+        "tables": sorted(TABLE_SUFFIXES) if mode == "dataset" else [],
         "heic": [".heic", ".heif", ".hif"],
         "litter": sorted(filetypes.LITTER),
         "litter_beginnings": list(filetypes.LITTER_BEGINNINGS),
     }
 
 
-def _texts(mode: Mode) -> dict[str, object]:
+def _texts(mode: Mode, folder: str = "") -> dict[str, object]:
     """Every visible string of the element, as patterns for its script to fill."""
-    texts: dict[str, object] = {name: _pattern(f"drop.{mode}.{name}") for name in ("title", "line", "label", "nothing")}
+    names = ("title", "line", "label", "nothing")
+    texts: dict[str, object] = {name: _pattern(f"drop.{mode}.{name}", folder=folder) for name in names}
     for name in ("folder", "files", "photos", "paste", "cancel", "resume", "retry", "accept"):
         texts[name] = _pattern(f"button.{name}")
     for name in ("looking", "comparing", "size", "seconds_left", "minutes_left", "lost", "spoken"):
@@ -184,9 +205,9 @@ def _texts(mode: Mode) -> dict[str, object]:
     }
 
 
-def _pattern(name: str) -> str | dict[str, str]:
+def _pattern(name: str, **filled: object) -> str | dict[str, str]:
     """The text with its ``{places}`` left open; both forms where there is a plural."""
-    open_places = {place: f"{{{place}}}" for place in ("n", "done", "total", "percent", "kinds", "keys")}
+    open_places = {place: f"{{{place}}}" for place in ("n", "done", "total", "percent", "kinds", "keys")} | filled
     other = say(f"upload.{name}", **open_places)
     one = say(f"upload.{name}", **{**open_places, "n": 1})
     return other if one == other else {"one": one, "other": other}

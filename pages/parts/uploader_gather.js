@@ -85,7 +85,7 @@ function reasonToSkip(name, kinds) {
   const isLitter = (part) => kinds.litter.includes(part) || kinds.litter_beginnings.some((begin) => part.startsWith(begin))
   if (parts.some(isLitter)) return "system"
   const suffix = parts.at(-1).match(/\.[^.]+$/)?.[0] ?? ""
-  if (kinds.photos.includes(suffix)) return null
+  if (kinds.photos.includes(suffix) || kinds.tables.includes(suffix)) return null
   if (kinds.archives.includes(suffix)) return kinds.archives_taken ? null : "archive"
   return kinds.heic.includes(suffix) ? "heic" : "not_photo"
 }

@@ -63,6 +63,19 @@ class Sending {
     }
   }
 
+  /** Send a few small files that were made a moment ago, after those before. Throws Stopped if the server takes none. */
+  async sendMore(items) {
+    this.abort ??= new AbortController()
+    this.stop = null
+    this.items.push(...items)
+    this.answeredAt = performance.now()
+    this.setStatus("sending")
+    for (let start = 0; start < items.length; start += MOST_FILES) {
+      await this.sendWhole(items.slice(start, start + MOST_FILES).filter((item) => !item.settled))
+    }
+    this.setStatus("done")
+  }
+
   /** One of several lanes: request after request. When one lane has to stop, the others end what they have begun. */
   async lane() {
     while (this.queue.length && !this.stop) {
