@@ -1,12 +1,11 @@
 """Photos: bring them in, see what is wrong with them, mend it, and see how they will be divided."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import streamlit as st
 
 from core.data import datasets
-from core.data.datasets import Dataset, DatasetState
+from core.data.datasets import Dataset
 from core.data.report import DatasetReport, Split
 from core.errors import CoreError
 from core.words import say
@@ -20,8 +19,9 @@ from pages.parts import (
     report,
     sets,
     state,
+    table,
+    ways_in,
 )
-from pages.parts.uploader import uploader
 
 SECTION = "section"  # query key: which part of the page is open, by its name
 
@@ -31,7 +31,8 @@ def main() -> None:
     if chosen is None:
         st.title(say("photos.bring_title"), anchor=False)
         delete.told()
-        _bring()
+        ways_in.show(None)
+        _demo()
         return
     state.choose_dataset(chosen.id)
     backbones.work_ahead(chosen)
@@ -39,47 +40,21 @@ def main() -> None:
     sets.title(chosen)
     known = state.look_at(chosen)
     if known.status in ("waiting", "scanning"):
-        _progress(chosen)
+        sets.scanning(chosen)
+    elif sets.is_adding(chosen):
+        sets.adding(chosen)
     elif known.report is not None and known.status == "ready":
         _ready(chosen, known.report, known.error)
     else:
-        _failed(chosen, known)
+        sets.failed(chosen, known)
 
 
-def _bring() -> None:
-    st.markdown(say("photos.how"))
-    upload = state.upload("dataset")
-    arrived = uploader("photos_upload", upload=upload, mode="dataset")
-    if arrived is not None and arrived.problem:
-        st.warning(arrived.problem, icon=":material/warning:")
-    if arrived is not None and arrived.ready:
-        _open(lambda: datasets.adopt(state.workspace(), arrived.upload))
-    with st.container(horizontal=True):
-        if st.button(say("start.demo"), icon=":material/eco:", key="demo", help=say("start.demo_help")):
-            _open(lambda: datasets.make_demo(state.workspace()))
-    if datasets.allowed_folders():
-        _server_folder()
-
-
-def _server_folder() -> None:
-    with st.expander(say("photos.server"), icon=":material/folder_open:"), st.form("server_folder", border=False):
-        folder = st.text_input(say("photos.server_path"), key="server_path", help=say("photos.server_help"))
-        if st.form_submit_button(say("photos.server_use"), key="server_use") and folder.strip():
-            allowed = datasets.allowed_folders()
-            _open(lambda: datasets.from_server_folder(state.workspace(), Path(folder.strip()), allowed))
-
-
-def _open(make) -> None:
-    """Make a data set and show it; a mistake of the user's is shown where it was made."""
-    try:
-        made = make()
-    except CoreError as error:
-        panels.error_box(error)
-        return
-    state.forget_upload("dataset")
-    state.choose_dataset(made.id)
-    state.choose_run(None)
-    st.rerun()
+def _demo() -> None:
+    """Photos for whoever has none at hand."""
+    if st.button(say("start.demo"), icon=":material/eco:", key="demo", help=say("start.demo_help")):
+        state.choose_dataset(datasets.make_demo(state.workspace()).id)
+        state.choose_run(None)
+        st.rerun()
 
 
 def _ready(chosen: Dataset, known: DatasetReport, problem: CoreError | None) -> None:
@@ -91,6 +66,7 @@ def _ready(chosen: Dataset, known: DatasetReport, problem: CoreError | None) -> 
     with st.container(horizontal=True):
         if divided is not None:
             panels.next_step("model", say("photos.next"))
+        sets.add_button(chosen)
     report.classes(known)
     parts: dict[str, Callable[[], None]] = {"doctor": lambda: _checkup(chosen, known)}
     parts |= {
@@ -110,6 +86,7 @@ def _checkup(chosen: Dataset, known: DatasetReport) -> None:
 
 
 def _photos(chosen: Dataset, known: DatasetReport) -> None:
+    table.show(chosen, known)
     mend.panel(chosen, known, shown=None, key="photos")
 
 
@@ -124,26 +101,6 @@ def _divided(known: DatasetReport) -> Split | None:
     except CoreError as error:
         panels.error_box(error)
         return None
-
-
-@st.fragment(run_every=0.5)
-def _progress(chosen: Dataset) -> None:
-    known = state.look_at(chosen)
-    if known.status not in ("waiting", "scanning"):
-        st.rerun()
-    share = known.done / known.total if known.total else 0.0
-    text = say(f"photos.phase.{known.phase or 'waiting'}", done=known.done, total=known.total)
-    st.progress(min(1.0, share), text=text)
-
-
-def _failed(chosen: Dataset, known: DatasetState) -> None:
-    if known.error is not None:
-        panels.error_box(known.error)
-    else:
-        st.error(say("photos.lost"), icon=":material/error:")
-    if st.button(say("photos.again"), type="primary", key="scan_again", icon=":material/refresh:"):
-        datasets.start_scan(chosen)
-        st.rerun()
 
 
 main()

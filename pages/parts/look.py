@@ -64,6 +64,7 @@ h1, h2, h3 {{ letter-spacing: -0.01em; text-wrap: balance; }}
   border-color: {_both("accent")};
   box-shadow: inset 0 0 0 1px {_both("accent")};
 }}
+.st-key-checkup_line {{ min-height: 3.75rem; }} /* of its summary, so that nothing moves when the progress ends */
 [class*="st-key-empty_"] {{ padding-block: 2rem; }}
 [class*="st-key-empty_"] p {{ margin-inline: auto; }}
 

@@ -55,10 +55,10 @@ def next_step(step: str, label: str) -> None:
         st.switch_page(st.session_state["pages"][step], query_params=state.place())
 
 
-def picture(root: str, path: str, sha256: str) -> bytes | None:
-    """A photo's thumbnail; None if it is gone since the scan."""
+def picture(root: str, path: str, sha256: str, side: int = 160) -> bytes | None:
+    """A photo's thumbnail of ``side`` pixels; None if it is gone since the scan."""
     try:
-        return thumbnail(Path(root), path, sha256, state.workspace().cache / "thumbnails")
+        return thumbnail(Path(root), path, sha256, state.workspace().cache / "thumbnails", side)
     except (UnusablePhoto, CoreError, OSError):
         return None
 

@@ -3,10 +3,10 @@
 import streamlit as st
 
 from core.data import datasets
-from core.data.datasets import Dataset
+from core.data.datasets import Dataset, DatasetState
 from core.errors import CoreError
 from core.words import say
-from pages.parts import delete, panels, state
+from pages.parts import delete, panels, state, ways_in
 
 LISTED = 8  # other data sets in the menu, the newest first
 
@@ -17,6 +17,38 @@ def title(chosen: Dataset) -> None:
         st.title(panels.plain(chosen.name), anchor=False, width="content")
         with st.popover(say("photos.this_set"), icon=":material/more_horiz:", type="tertiary", key="this_set"):
             _menu(chosen)
+
+
+def add_button(chosen: Dataset) -> None:
+    """More photos for this data set. A folder on the server is looked at again instead."""
+    if chosen.kind == "server":
+        if st.button(say("photos.look_again"), key="look_again", icon=":material/refresh:"):
+            datasets.start_scan(chosen)
+            st.rerun()
+        return
+    icon = ":material/add_photo_alternate:"
+    st.button(say("photos.add"), key="add_photos", icon=icon, on_click=_adding, args=(chosen, True))
+
+
+def is_adding(chosen: Dataset) -> bool:
+    """Whether somebody is about to bring more photos into this data set."""
+    return st.session_state.get(f"adding_{chosen.id}", False)
+
+
+def adding(chosen: Dataset) -> None:
+    """The ways in, for this data set, and the way back."""
+    st.markdown(say("photos.adding", n=chosen.summary.photos if chosen.summary else 0))
+    ways_in.show(into=chosen)
+    st.button(say("photos.back"), key="add_back", icon=":material/arrow_back:", on_click=_adding, args=(chosen, False))
+
+
+def stop_adding(chosen: Dataset) -> None:
+    """The photos have come: what follows is the page as it was."""
+    _adding(chosen, False)
+
+
+def _adding(chosen: Dataset, now: bool) -> None:
+    st.session_state[f"adding_{chosen.id}"] = now
 
 
 def _menu(chosen: Dataset) -> None:
@@ -46,3 +78,29 @@ def _rename(chosen: Dataset, name: str) -> None:
         panels.error_box(error)
         return
     st.rerun()
+
+
+# Until there is something to show
+
+
+@st.fragment(run_every=0.5)
+def scanning(chosen: Dataset) -> None:
+    """How far the look at the photos is; the page is drawn again when it is over."""
+    stop_adding(chosen)
+    known = state.look_at(chosen)
+    if known.status not in ("waiting", "scanning"):
+        st.rerun()
+    share = known.done / known.total if known.total else 0.0
+    text = say(f"photos.phase.{known.phase or 'waiting'}", done=known.done, total=known.total)
+    st.progress(min(1.0, share), text=text)
+
+
+def failed(chosen: Dataset, known: DatasetState) -> None:
+    """Why there is nothing to show, and once more."""
+    if known.error is not None:
+        panels.error_box(known.error)
+    else:
+        st.error(say("photos.lost"), icon=":material/error:")
+    if st.button(say("photos.again"), type="primary", key="scan_again", icon=":material/refresh:"):
+        datastart_scan(chosen)
+        st.rerun()
