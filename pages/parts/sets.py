@@ -102,5 +102,5 @@ def failed(chosen: Dataset, known: DatasetState) -> None:
     else:
         st.error(say("photos.lost"), icon=":material/error:")
     if st.button(say("photos.again"), type="primary", key="scan_again", icon=":material/refresh:"):
-        datastart_scan(chosen)
+        datasets.start_scan(chosen)
         st.rerun()
