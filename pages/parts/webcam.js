@@ -233,6 +233,7 @@ class Camera {
   drawCameras() {
     const { find, text } = this
     find(".camera span").textContent = text.camera
+    find("select").setAttribute("aria-label", text.camera)
     const current = this.stream.getVideoTracks()[0].getSettings().deviceId
     const named = (label, place) => label || fillIn(text.camera_number, { n: place + 1 })
     const options = this.devices.map(({ deviceId, label }, place) => new Option(named(label, place), deviceId, false, deviceId === current))
