@@ -1,0 +1,76 @@
+"""What a pretrained network's features tell about a set: wrong labels, strangers, classes that look alike. Torch-free.
+
+Everything is judged out of fold: by a classifier that saw neither the photo nor a copy of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.data.report import DatasetReport
+from core.doctor.confusable import confusable, inseparable
+from core.doctor.labels import label_errors
+from core.doctor.neighbours import nearest
+from core.doctor.outliers import outliers
+from core.doctor.probe import NEIGHBOURS, Answers, grouped, out_of_fold
+from core.doctor.report import Diagnosis, ordered
+from core.doctor.space import FeatureRows, Floats, directions
+
+
+@dataclass(frozen=True)
+class Deep:
+    """``probabilities`` (n, classes) are in the order of the report's photos and classes; None with a single class."""
+
+    diagnoses: tuple[Diagnosis, ...]
+    accuracy: float | None = None  # of the probe, on photos it didn't learn from
+    judged: int = 0  # photos that the accuracy speaks of
+    probabilities: Floats | None = None
+
+
+def examine_deep(
+    report: DatasetReport, features: FeatureRows, *, seed: int = 0, refused: Mapping[str, str] | None = None
+) -> Deep:
+    """Examine the features (n, width) float32 of ``report.photos``, in their order; read a chunk at a time.
+
+    ``refused``: path → kind of finding that a person has looked at and refused; it isn't made again.
+    """
+    if len(features) != len(report.photos):
+        raise ValueError(f"{len(features)} features of {len(report.photos)} photos")
+    if not report.photos:
+        return Deep(())
+    from threadpoolctl import threadpool_limits
+
+    # More threads gain a third when nothing else runs, and lose a factor of 40 beside programs that use all cores.
+    with threadpool_limits(limits=1):
+        return _examine(report, features, seed, refused)
+
+
+def _examine(report: DatasetReport, features: FeatureRows, seed: int, refused: Mapping[str, str] | None) -> Deep:
+    points = directions(features)
+    places = {label: place for place, label in enumerate(report.classes)}
+    labels = np.array([places[photo.label] for photo in report.photos], np.int64)
+    hashes = tuple(photo.sha256 for photo in report.photos)
+    groups = grouped(tuple(photo.path for photo in report.photos), hashes, report.together)
+    near = nearest(points, NEIGHBOURS, groups)
+    strangers = outliers(report, near, labels, refused)
+    if len(report.classes) < 2:
+        return Deep(_found(strangers))
+    answers = out_of_fold(points, labels, near, groups, classes=len(report.classes), seed=seed)
+    judged = int(answers.judged.sum())
+    accuracy = float((answers.chosen == labels)[answers.judged].mean()) if judged else None
+    found = _of_labels(report, answers, labels, refused)
+    return Deep(_found(*found, strangers), accuracy, judged, answers.probabilities)
+
+
+def _of_labels(
+    report: DatasetReport, answers: Answers, labels: np.ndarray, refused: Mapping[str, str] | None
+) -> tuple[Diagnosis | None, ...]:
+    # Where nothing can be told apart, doubts about single labels would be noise.
+    if (nothing := inseparable(report, answers, labels)) is not None:
+        return (nothing,)
+    return label_errors(report, answers, labels, refused), confusable(report, answers, labels, refused)
+
+
+def _found(*diagnoses: Diagnosis | None) -> tuple[Diagnosis, ...]:
+    return ordered(one for one in diagnoses if one is not None)
