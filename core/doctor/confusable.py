@@ -1,6 +1,5 @@
 """Classes that can't be told apart by what the network sees, with an interval, so that chance isn't taken for it."""
 
-from collections.abc import Mapping
 from math import sqrt
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from core.data.report import DatasetReport
 from core.doctor.neighbours import Places
 from core.doctor.probe import Answers
-from core.doctor.report import Case, Diagnosis
+from core.doctor.report import Case, Diagnosis, Refused
 
 KIND = "confusable"
 NOTHING = "inseparable"
@@ -19,7 +18,7 @@ SIGMAS = 1.96  # 95 %
 
 
 def confusable(
-    report: DatasetReport, answers: Answers, labels: Places, refused: Mapping[str, str] | None = None
+    report: DatasetReport, answers: Answers, labels: Places, refused: Refused | None = None
 ) -> Diagnosis | None:
     """Pairs of classes of which surely more than a seventh is taken for the other, the worst pair first."""
     wrong, counts = _wrong(answers, labels, len(report.classes))
@@ -33,7 +32,7 @@ def confusable(
         low, high = interval(share, worth)
         if low > CONFUSED:
             case = _case(report, answers, labels, (int(first), int(second)), (share, low, high))
-            if not all((refused or {}).get(path) == KIND for path in case.paths):
+            if not set(case.paths) <= set((refused or {}).get(KIND, ())):
                 cases.append((share, case))
     if not cases:
         return None

@@ -3,7 +3,6 @@
 Everything is judged out of fold: by a classifier that saw neither the photo nor a copy of it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from core.doctor.labels import label_errors
 from core.doctor.neighbours import nearest
 from core.doctor.outliers import outliers
 from core.doctor.probe import NEIGHBOURS, Answers, grouped, out_of_fold
-from core.doctor.report import Diagnosis, ordered
+from core.doctor.report import Diagnosis, Refused, ordered
 from core.doctor.space import FeatureRows, Floats, directions
 
 
@@ -29,11 +28,11 @@ class Deep:
 
 
 def examine_deep(
-    report: DatasetReport, features: FeatureRows, *, seed: int = 0, refused: Mapping[str, str] | None = None
+    report: DatasetReport, features: FeatureRows, *, seed: int = 0, refused: Refused | None = None
 ) -> Deep:
     """Examine the features (n, width) float32 of ``report.photos``, in their order; read a chunk at a time.
 
-    ``refused``: path → kind of finding that a person has looked at and refused; it isn't made again.
+    ``refused``: what a person has looked at and found fine isn't told again.
     """
     if len(features) != len(report.photos):
         raise ValueError(f"{len(features)} features of {len(report.photos)} photos")
@@ -46,7 +45,7 @@ def examine_deep(
         return _examine(report, features, seed, refused)
 
 
-def _examine(report: DatasetReport, features: FeatureRows, seed: int, refused: Mapping[str, str] | None) -> Deep:
+def _examine(report: DatasetReport, features: FeatureRows, seed: int, refused: Refused | None) -> Deep:
     points = directions(features)
     places = {label: place for place, label in enumerate(report.classes)}
     labels = np.array([places[photo.label] for photo in report.photos], np.int64)
@@ -64,7 +63,7 @@ def _examine(report: DatasetReport, features: FeatureRows, seed: int, refused: M
 
 
 def _of_labels(
-    report: DatasetReport, answers: Answers, labels: np.ndarray, refused: Mapping[str, str] | None
+    report: DatasetReport, answers: Answers, labels: np.ndarray, refused: Refused | None
 ) -> tuple[Diagnosis | None, ...]:
     # Where nothing can be told apart, doubts about single labels would be noise.
     if (nothing := inseparable(report, answers, labels)) is not None:

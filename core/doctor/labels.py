@@ -1,13 +1,11 @@
 """Labels that are probably wrong: photos for which another class is far likelier than the one they are filed under."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from core.data.report import DatasetReport
 from core.doctor.neighbours import Places
 from core.doctor.probe import Answers
-from core.doctor.report import Case, Diagnosis, Suggestion
+from core.doctor.report import Case, Diagnosis, Refused, Suggestion
 
 KIND = "label_error"
 # So many times likelier than the given class. Measured with 5 % planted errors (benchmarks: doctor_deep): confident
@@ -17,7 +15,7 @@ ODDS = 3.5
 
 
 def label_errors(
-    report: DatasetReport, answers: Answers, labels: Places, refused: Mapping[str, str] | None = None
+    report: DatasetReport, answers: Answers, labels: Places, refused: Refused | None = None
 ) -> Diagnosis | None:
     """Photos whose label is doubted, the surest first.
 
@@ -33,7 +31,7 @@ def label_errors(
     cases: list[Case] = []
     for place in doubted[np.argsort(-confidence[doubted], kind="stable")].tolist():
         photo, name = report.photos[place], report.classes[int(other[place])]
-        if (refused or {}).get(photo.path) != KIND:
+        if photo.path not in (refused or {}).get(KIND, ()):
             suggestion = Suggestion("label", (photo.path,), name)
             values = {"label": photo.label, "other": name}
             cases.append(Case((photo.path,), round(float(confidence[place]), 4), suggestion, values))

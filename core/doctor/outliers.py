@@ -1,13 +1,11 @@
 """Photos unlike everything else in the set: far from even their nearest neighbours."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from core.data.report import DatasetReport
 from core.doctor.neighbours import Neighbours, Places
-from core.doctor.report import Case, Diagnosis, Suggestion
+from core.doctor.report import Case, Diagnosis, Refused, Suggestion
 
 KIND = "outlier"
 NEAREST = 10  # mean distance to so many: a handful of strangers of one kind are still strangers
@@ -18,7 +16,7 @@ MAD_TO_DEVIATION = 1.4826  # the standard deviation of a normal distribution by 
 
 
 def outliers(
-    report: DatasetReport, near: Neighbours, labels: Places, refused: Mapping[str, str] | None = None
+    report: DatasetReport, near: Neighbours, labels: Places, refused: Refused | None = None
 ) -> Diagnosis | None:
     """The strangest first. A case's confidence is 0.5 at the threshold and nears 1 with the distance."""
     if len(labels) < LEAST_PHOTOS:
@@ -29,7 +27,7 @@ def outliers(
         if not strange[place] > FAR:
             break
         photo = report.photos[place]
-        if (refused or {}).get(photo.path) != KIND:
+        if photo.path not in (refused or {}).get(KIND, ()):
             confidence = round(float(1 - FAR / (2 * strange[place])), 4)
             cases.append(Case((photo.path,), confidence, Suggestion("aside", (photo.path,), KIND)))
     return Diagnosis(KIND, "look", tuple(cases), {"n": len(cases)}) if cases else None

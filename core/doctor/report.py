@@ -4,7 +4,7 @@ Nothing here changes a photo. A suggestion becomes a change of the data set when
 (``core.data.mending``), and can be undone like any other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -92,6 +92,7 @@ class Examination:
         return cls(**facts)  # type: ignore[arg-type]
 
 
+Refused = Mapping[str, Collection[str]]  # by kind of finding: photos that a person looked at and found fine
 GRAVITY: Mapping[str, int] = {"serious": 0, "look": 1, "note": 2}
 
 
