@@ -48,6 +48,7 @@ class Facts:
     taken: str | None  # EXIF DateTimeOriginal, "2026-11-21T13:25:00"
     turned: bool  # EXIF asks for it to be shown turned or mirrored
     animated: bool
+    white: float = 1.0  # luma that only a hundredth of the pixels reaches
     small: bytes = b""  # 16 × 16 of luma stretched to 0 … 255, then 8 × 8 of Cb and of Cr: to compare copies by
 
 
@@ -70,6 +71,7 @@ def measure(opened: Opened) -> Facts:
         taken=opened.exif.taken,
         turned=opened.exif.orientation != 1,
         animated=opened.animated,
+        white=_white(light),
         small=small.tobytes() + colour,
     )
 
@@ -118,6 +120,11 @@ def _at_side(light: Image.Image) -> Pixels:
         size = (max(SIDE, round(light.width * factor)), max(SIDE, round(light.height * factor)))
         light = light.resize(size, Image.Resampling.BOX)
     return np.asarray(light, np.float32) / np.float32(255)
+
+
+def _white(light: Image.Image) -> float:
+    counts = np.cumsum(light.histogram())
+    return round(int(np.searchsorted(counts, 0.99 * counts[-1])) / 255, 4)
 
 
 def _sharpness(grey: Pixels) -> float:
