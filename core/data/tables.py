@@ -16,6 +16,7 @@ MOST_BYTES = 64_000_000  # 200,000 rows of 300 letters
 MOST_ROWS = 400_000
 MOST_COLUMNS = 512
 MOST_CELLS = 8_000_000  # about 600 MB of short texts
+LINE_LETTERS = 1_000_000  # cutting a line of 50 million commas takes 4 s and 600 MB
 CELL_LETTERS = 4_000  # a path has at most so many; longer cells name no file and no class
 DELIMITERS = (",", ";", "\t", "|")
 SNIFFED_LINES = 20
@@ -65,7 +66,7 @@ def read_table(path: Path, name: str | None = None) -> Table:
     rows: list[tuple[str, ...]] = []
     cells = 0
     try:
-        for row in _parsed(text):
+        for row in _parsed(text, DataError("tables.too_wide", name=name, most=MOST_COLUMNS)):
             if len(row) > MOST_COLUMNS:
                 raise DataError("tables.too_wide", name=name, most=MOST_COLUMNS)
             if not any(cell.strip() for cell in row):
@@ -122,9 +123,16 @@ def is_table(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in TABLE_SUFFIXES
 
 
-def _parsed(text: str) -> Iterator[list[str]]:
-    # The limit is a cell's: one that never ends, for a quotation mark that was never closed, stops here.
-    return csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=False)
+def _parsed(text: str, too_long: DataError) -> Iterator[list[str]]:
+    # csv's own limit is a cell's: one that never ends, for a quotation mark that was never closed, stops there.
+    return csv.reader(_lines(text, too_long), delimiter=_delimiter(text), strict=False)
+
+
+def _lines(text: str, too_long: DataError) -> Iterator[str]:
+    for line in io.StringIO(text, newline=""):
+        if len(line) > LINE_LETTERS:
+            raise too_long
+        yield line
 
 
 def _delimiter(text: str) -> str:

@@ -170,8 +170,11 @@ def _card(upload: Upload, name: str, count: int) -> bool:
                     on_click=_take_out,
                     args=(upload, name),
                 )
-        _pictures(upload, name)
-        busy = webcam(f"webcam_{key}", upload=upload, folder=name) if recording else False
+        busy = False
+        if recording:
+            busy = webcam(f"webcam_{key}", upload=upload, folder=name)
+        else:
+            _pictures(upload, name)
         return class_uploader(f"files_{key}", upload=upload, folder=name) or busy
 
 

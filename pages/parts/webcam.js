@@ -6,6 +6,7 @@ const QUALITY = 0.9
 const TAP = 250 // ms: who lets go sooner wanted one photo
 const MOST_WAITING = 120 // photos not yet sent: recording waits then
 const SHOWN = 8 // of the last photos
+const AWAY = 1000 // ms without an element, after which the camera goes out
 
 // By the element's key: a rerun makes the element anew, and the camera just stays on.
 const cameras = new Map()
@@ -15,8 +16,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!cameras.has(data.key)) cameras.set(data.key, new Camera())
   const camera = cameras.get(data.key)
   camera.attach(root, data, setTriggerValue)
-  // Streamlit also ends a turn that a newer one overtook: the light goes out only with the element itself.
-  return () => setTimeout(() => root.isConnected || camera.detach(root))
+  // Streamlit also ends a turn that a newer one overtook, and takes elements out to put them elsewhere: the light goes
+  // out when the element stays away.
+  return () => setTimeout(() => root.isConnected || camera.detach(root), AWAY)
 }
 
 class Camera {

@@ -62,7 +62,8 @@ def test_quoted_cells_keep_their_lines_and_short_rows_are_filled(tmp_path):
         (b"only\none\ncolumn\n", "tables.one_column"),
         (b"a,b\n" + b'"' + b"x" * 200_000, "tables.broken"),
         (b"a," * 1_000_000, "tables.too_wide"),
-        (b"x" * 50_000_000, "tables.broken"),
+        (b"x" * 50_000_000, "tables.too_wide"),
+        (b"x," * 25_000_000, "tables.too_wide"),
     ],
 )
 def test_what_is_no_table_says_so(tmp_path, data, key):
