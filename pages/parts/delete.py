@@ -1,4 +1,4 @@
-"""Deleting a data set: the one thing on the Photos page that can't be undone, so it says first what goes and what stays."""
+"""Deleting a data set: the one thing on the Photos page that can't be undone. It says first what goes and stays."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ from core.runs.uses import at_work, dependants
 from core.words import say
 from pages.parts import panels, state
 
-TOLD = "deleted_set"
+TOLD, PROBLEM = "deleted_set", "deleting_failed"
 NAMED_RUNS = 12
 
 
@@ -27,6 +27,8 @@ def told() -> None:
 
 
 def _ask(dataset: Dataset) -> None:
+    if not dataset.folder.exists():
+        st.rerun()  # it has just been deleted: the page has something else to show
     workspace = state.workspace()
     report = state.look_at(dataset).report
     photos = len((*report.photos, *report.unlabelled, *report.aside)) if report is not None else 0
@@ -38,19 +40,30 @@ def _ask(dataset: Dataset) -> None:
     busy = at_work(workspace.runs, dataset)
     if busy:
         st.warning(panels.shown("mend.delete.busy", name=busy[0].title), icon=":material/warning:")
+    problem = st.session_state.pop(PROBLEM, None)
+    if isinstance(problem, CoreError):
+        panels.error_box(problem)
     with st.container(horizontal=True):
-        sure = st.button(say("mend.delete.sure"), key="delete_sure", type="primary", disabled=bool(busy))
+        st.button(
+            say("mend.delete.sure"), key="delete_sure", type="primary", disabled=bool(busy),
+            on_click=_delete, args=(dataset,),
+        )  # fmt: skip
         if st.button(say("mend.delete.keep"), key="delete_keep"):
             st.rerun()
-    if sure:
-        try:
-            delete(workspace, dataset)
-        except CoreError as error:
-            panels.error_box(error)
-            return
-        st.session_state[TOLD] = dataset.name
-        state.choose_dataset(None)
-        st.rerun()
+
+
+def _delete(dataset: Dataset) -> None:
+    """A callback, so that nothing breaks it off."""
+    workspace = state.workspace()
+    if at_work(workspace.runs, dataset):  # begun since the question was asked: it will be told
+        return
+    try:
+        delete(workspace, dataset)
+    except CoreError as error:
+        st.session_state[PROBLEM] = error
+        return
+    st.session_state[TOLD] = dataset.name
+    state.choose_dataset(None)
 
 
 def _runs(dataset: Dataset) -> None:

@@ -4,6 +4,7 @@
 // By the element's key, not by its place in the page: a rerun or a reconnect makes the element anew, and what was
 // chosen stays chosen.
 const grids = new Map()
+const TELL_AGAIN = 4000 // milliseconds
 const TELL_AFTER = 250 // milliseconds of peace before Python is told what is chosen
 
 export default function ({ data, parentElement, setTriggerValue, setStateValue }) {
@@ -27,7 +28,8 @@ class Grid extends Drawn {
 
   attach(root, data, act, choose) {
     const fresh = root !== this.root
-    const another = this.data?.view !== data.view || this.data?.session !== data.session
+    const another = this.data?.view !== data.view
+    const restarted = this.data && this.data.session !== data.session
     Object.assign(this, { root, data, act, choose, text: data.text })
     this.find = (selector) => root.querySelector(selector)
     if (another) this.forget()
@@ -37,6 +39,7 @@ class Grid extends Drawn {
       this.connect()
     }
     this.settle()
+    if (restarted) setTimeout(() => this.repeat()) // what is told while it mounts may be lost
     this.draw()
   }
 
@@ -46,7 +49,7 @@ class Grid extends Drawn {
   }
 
   forget() {
-    Object.assign(this, { everything: false, at: null, anchor: null, scrolled: 0, waiting: [] })
+    Object.assign(this, { everything: false, at: null, anchor: null, scrolled: 0 })
     this.chosen.clear()
   }
 
@@ -58,6 +61,15 @@ class Grid extends Drawn {
       this.everything ||= everything
     }
     this.waiting = this.waiting.filter(({ id }) => !this.data.done.includes(id))
+  }
+
+  /** A server that was started again knows nothing of deeds: only what is safe to do twice is told again. */
+  repeat() {
+    this.waiting = this.waiting.filter(({ paths, everything }) => paths.length && !everything)
+    this.send()
+    for (const picture of this.find(".photos").querySelectorAll("img")) {
+      if (picture.complete && !picture.naturalWidth) picture.srcset = picture.srcset // asked for while nobody was there
+    }
   }
 
   connect() {
@@ -225,7 +237,8 @@ class Grid extends Drawn {
     if (alone ? !this.data[name] : !paths.length) return
     const id = crypto.getRandomValues(new Uint32Array(2)).join("-")
     const everything = !alone && this.everything
-    this.waiting.push({ id, name, paths, everything, ...more })
+    const { view, session } = this.data
+    this.waiting.push({ id, name, paths, everything, view, session, ...more })
     if (!alone) this.chooseNone()
     this.toggle(null)
     this.draw()
@@ -237,13 +250,17 @@ class Grid extends Drawn {
     if (value) this.do("move", { value })
   }
 
-  /** Streamlit keeps only the last of several triggers, and drops them while its connection is down. */
+  /** Streamlit keeps only the last of several triggers, drops them while its connection is down, and a server that was
+   * started again runs no callback at first: so all that wait are told together, until Python has seen them. */
   async send() {
     const frame = document.querySelector("[data-test-connection-state]")
     while (this.root && frame && frame.dataset.testConnectionState !== "CONNECTED") {
       await new Promise((resolve) => setTimeout(resolve, 200))
     }
-    if (this.root && this.waiting.length) this.act([...this.waiting])
+    clearTimeout(this.again)
+    if (!this.root || !this.waiting.length) return
+    this.act([...this.waiting])
+    this.again = setTimeout(() => this.send(), TELL_AGAIN)
   }
 
   open(tile) {

@@ -21,6 +21,7 @@ from pages.server.routes import PREFIX
 from pages.server.thumbs import photos_token
 
 HERE = Path(__file__).parent
+SESSION = "grid_session"
 REMEMBERED = 200  # deeds whose numbers are kept, so that one told twice is done once
 MOST_PATHS = 20_000  # in one deed from a browser
 Deed = Literal["move", "aside", "back", "forget", "undo", "redo"]
@@ -126,12 +127,12 @@ def photo_grid(
     on_action: Callable[[Action], bool] | None = None,
     tells: bool = False,
 ) -> tuple[str, ...]:
-    """Show ``tiles`` (about 120 at most). With ``tells`` the chosen paths are returned, in a run soon after each choice.
+    """Show ``tiles`` (about 120 at most). With ``tells`` it returns the chosen paths, in a run soon after each choice.
 
     ``view`` names what is shown: another one begins with nothing chosen. ``total`` counts its photos on all pages.
     ``on_action`` is called for each deed, before the script runs; it returns whether it could be done.
     """
-    session = st.session_state.setdefault("grid_session", uuid4().hex)
+    session = st.session_state.setdefault(SESSION, uuid4().hex)
     done, failed = _told(key)
     result = _element()(
         key=key,
@@ -156,7 +157,7 @@ def photo_grid(
             "tells": tells,
             "text": _texts(),
         },
-        on_acted_change=lambda: _act(key, on_action),
+        on_acted_change=lambda: _act(key, view, on_action),
         on_chosen_change=lambda: None,
     )
     chosen = result.get("chosen") if tells else None
@@ -169,7 +170,7 @@ def _told(key: str) -> tuple[list[str], list[str]]:
     return st.session_state.setdefault(f"{key}_told", ([], []))
 
 
-def _act(key: str, on_action: Callable[[Action], bool] | None) -> None:
+def _act(key: str, view: str, on_action: Callable[[Action], bool] | None) -> None:
     """Do what the browser told, each deed once. A callback is never broken off, unlike a run."""
     done, failed = _told(key)
     told = st.session_state[key].get("acted")
@@ -177,9 +178,20 @@ def _act(key: str, on_action: Callable[[Action], bool] | None) -> None:
         identifier, action = _read(row)
         if action is None or identifier in (*done, *failed):
             continue
-        worked = on_action is not None and on_action(action)
+        worked = _timely(row, action, view) and on_action is not None and on_action(action)
         (done if worked else failed).append(identifier)
     del done[:-REMEMBERED], failed[:-REMEMBERED]
+
+
+def _timely(row: Mapping[str, object], action: Action, view: str) -> bool:
+    """Whether it still means what it meant when it was pressed.
+
+    "Everything" is what was shown at that moment. Undo may be done once: a session that begins with a server that was
+    started again can't know whether the one before has done it.
+    """
+    if action.name in ("undo", "redo"):
+        return row.get("session") == st.session_state.get(SESSION)
+    return not action.everything or row.get("view") == view
 
 
 def _read(row: object) -> tuple[str, Action | None]:

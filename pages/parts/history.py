@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.data import mending
 from core.data.datasets import Dataset
-from core.data.history import History, Step
+from core.data.history import History
 from core.errors import CoreError
 from core.words import say
 from pages.parts import panels
@@ -14,7 +14,7 @@ from pages.parts import panels
 SHOWN_STEPS = 12  # before "all" is asked for
 
 
-def do(key: str, act: Callable[[], Step]) -> bool:
+def do(key: str, act: Callable[[], object]) -> bool:
     """For a widget's callback: take a step; ``line`` with the same key says what came of it."""
     st.session_state.pop(_problem(key), None)
     try:
@@ -69,7 +69,7 @@ def _row(dataset: Dataset, known: History, version: int, key: str) -> None:
             )  # fmt: skip
 
 
-def _verb(dataset: Dataset, name: str) -> Callable[[], Step]:
+def _verb(dataset: Dataset, name: str) -> Callable[[], object]:
     verb = mending.undo if name == "undo" else mending.redo
     return lambda: verb(dataset)
 

@@ -1,13 +1,12 @@
 """Mending: photos to choose from, and a verb for everything that can be done with them, each undone by one press."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
 
 from core.data import mending
 from core.data.datasets import Dataset
-from core.data.history import Step
 from core.data.report import DatasetReport, Photo
 from core.data.store import read_report
 from core.errors import CoreError
@@ -22,14 +21,12 @@ USUAL_DEEDS: tuple[Deed, ...] = ("move", "aside", "forget")
 REASONS = ("chosen", "other", "poor", "copy", "unsure")  # below ``mend.reason`` on buttons, ``mend.why`` afterwards
 
 
-@st.fragment
 def panel(dataset: Dataset, report: DatasetReport, *, shown: Sequence[str] | None = None, key: str) -> None:
     """The photos of ``report``, or only those ``shown``, in that order; classes and history below.
 
-    Choosing and looking around draw only this again; a step draws the whole page.
+    No fragment: a server that was started again doesn't know the fragments of a page that is still open, so nothing in
+    one would answer until the page is loaded again (Streamlit 1.67).
     """
-    if read_report(dataset).version != report.version:
-        st.rerun()
     history.line(dataset, key)
     if shown is None:
         view, query = _filter(report, key)
@@ -134,17 +131,36 @@ def reason(why: str) -> str:
 
 
 def _act(dataset: Dataset, every: list[str], key: str, action: Action) -> bool:
-    """A deed of the grid: one verb, one step."""
-    paths = every if action.everything else list(action.paths)
-    verbs: dict[Deed, Callable[[], Step]] = {
-        "move": lambda: mending.move(dataset, paths, action.value),
-        "aside": lambda: mending.set_aside(dataset, paths, action.value if action.value in REASONS else REASONS[0]),
-        "back": lambda: mending.bring_back(dataset, paths),
-        "forget": lambda: mending.forget_label(dataset, paths),
-        "undo": lambda: mending.undo(dataset),
-        "redo": lambda: mending.redo(dataset),
-    }
-    return history.do(key, verbs[action.name])
+    """A deed of the grid: one verb, one step. None where another tab, or the same deed told twice, has done it."""
+
+    def act() -> object:
+        if action.name in ("undo", "redo"):
+            return mending.undo(dataset) if action.name == "undo" else mending.redo(dataset)
+        report = read_report(dataset)
+        value = mending.class_name(report, action.value) if action.name == "move" else ""
+        paths = _unlike(report, every if action.everything else action.paths, action.name, value)
+        if not paths:
+            return None
+        match action.name:
+            case "move":
+                return mending.move(dataset, paths, value)
+            case "aside":
+                return mending.set_aside(dataset, paths, action.value if action.value in REASONS else REASONS[0])
+            case "back":
+                return mending.bring_back(dataset, paths)
+            case _:
+                return mending.forget_label(dataset, paths)
+
+    return history.do(key, act)
+
+
+def _unlike(report: DatasetReport, paths: Sequence[str], deed: Deed, label: str) -> list[str]:
+    """Those of ``paths`` that aren't yet as the deed would make them."""
+    aside = {photo.path for photo in report.aside}
+    if deed in ("aside", "back"):
+        return [path for path in paths if (path in aside) == (deed == "back")]
+    already = {photo.path for photo in (*report.photos, *report.unlabelled, *report.aside) if photo.label == label}
+    return [path for path in paths if path not in already]
 
 
 # Classes
