@@ -39,6 +39,7 @@ FORMAT = 1
 START_SECONDS = 10.0  # starting a scan takes milliseconds; who waits longer for another's start is stuck
 LOG_TAIL_BYTES = 4000
 NAME_LETTERS = 80
+JOINERS = "\u200c\u200d"  # unseen, but part of Persian words and of emoji
 
 Kind = Literal["upload", "server", "demo"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -233,8 +234,8 @@ def _scan_report(path: Path, changed_ns: int, root: str) -> DatasetReport:
 
 def clean_name(name: str) -> str:
     """A name for people: one line without control or direction characters, not endless."""
-    shown = "".join(letter if unicodedata.category(letter)[0] != "C" else " " for letter in name)
-    return " ".join(shown.split())[:NAME_LETTERS].strip()
+    shown = "".join(letter if unicodedata.category(letter)[0] != "C" or letter in JOINERS else " " for letter in name)
+    return " ".join(shown.split())[:NAME_LETTERS].strip(f" {JOINERS}")
 
 
 def write_meta(dataset: Dataset) -> None:

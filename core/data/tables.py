@@ -152,4 +152,5 @@ def one_line(cell: str) -> str:
     if cell.isascii() and cell.isprintable():
         return " ".join(cell.split())
     text = unicodedata.normalize("NFC", cell)
-    return " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
+    shown = "".join(c if unicodedata.category(c)[0] != "C" or c in "\u200c\u200d" else " " for c in text)
+    return " ".join(shown.split())
