@@ -12,7 +12,7 @@ from core.doctor.confusable import confusable, inseparable
 from core.doctor.labels import label_errors
 from core.doctor.neighbours import nearest
 from core.doctor.outliers import outliers
-from core.doctor.probe import NEIGHBOURS, Answers, grouped, out_of_fold
+from core.doctor.probe import NEIGHBOURS, Answers, numbered, out_of_fold
 from core.doctor.report import Diagnosis, Refused, ordered
 from core.doctor.space import FeatureRows, Floats, directions
 
@@ -47,10 +47,7 @@ def examine_deep(
 
 def _examine(report: DatasetReport, features: FeatureRows, seed: int, refused: Refused | None) -> Deep:
     points = directions(features)
-    places = {label: place for place, label in enumerate(report.classes)}
-    labels = np.array([places[photo.label] for photo in report.photos], np.int64)
-    hashes = tuple(photo.sha256 for photo in report.photos)
-    groups = grouped(tuple(photo.path for photo in report.photos), hashes, report.together)
+    labels, groups = numbered(report)
     near = nearest(points, NEIGHBOURS, groups)
     strangers = outliers(report, near, labels, refused)
     if len(report.classes) < 2:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.report import DatasetReport
 from core.doctor.neighbours import Neighbours, Places
 from core.doctor.space import Floats
 
@@ -101,6 +102,14 @@ def averaged(first: Floats, second: Floats) -> Floats:
 
 
 # Folds
+
+
+def numbered(report: DatasetReport) -> tuple[Places, Places]:
+    """Labels as places in ``report.classes``, and a group for each photo: copies share one."""
+    places = {label: place for place, label in enumerate(report.classes)}
+    labels = np.array([places[photo.label] for photo in report.photos], np.int64)
+    hashes = tuple(photo.sha256 for photo in report.photos)
+    return labels, grouped(tuple(photo.path for photo in report.photos), hashes, report.together)
 
 
 def grouped(paths: tuple[str, ...], hashes: tuple[str, ...], together: tuple[tuple[str, ...], ...]) -> Places:

@@ -48,3 +48,22 @@ def directions(features: FeatureRows, dimensions: int = DIMENSIONS) -> Floats:
 def _unit(rows: np.ndarray) -> Floats:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, LEAST_LENGTH), np.float32)
+
+
+class Joined:
+    """Rows of two sources, one after the other."""
+
+    def __init__(self, first: FeatureRows, second: FeatureRows) -> None:
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    def __getitem__(self, which: slice) -> np.ndarray:
+        start, stop, _ = which.indices(len(self))
+        border = len(self._first)
+        parts = [
+            self._first[min(start, border) : min(stop, border)],
+            self._second[max(start - border, 0) : max(stop - border, 0)],
+        ]
+        return np.concatenate([part for part in parts if len(part)])

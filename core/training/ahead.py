@@ -19,6 +19,7 @@ from core.data.report import DatasetReport, Sample
 from core.data.split import split
 from core.data.store import Dataset, read_dataset, read_report
 from core.errors import CoreError, DataError
+from core.events import Progress
 from core.models import registry
 from core.models.build import build
 from core.models.freeze import freeze
@@ -55,6 +56,20 @@ class Ahead:
                 yield from self._data_set(folder, should_stop)
         except (Stopped, CoreError, OSError):  # gone, or the run will say what is wrong
             return
+
+    def features(
+        self, backbone: str, samples: Sequence[Sample], root: Path, should_stop: Callable[[], bool]
+    ) -> Iterator[Progress]:
+        """Keep the features of these photos, as far as they can be read; nothing where there are no weights.
+
+        Raises:
+            Stopped: it was told to.
+            DataError: the disk is full.
+        """
+        weights = self._find(backbone)
+        if weights is not None:
+            self._prepare(backbone, weights)
+            yield from self._kept(samples, root, should_stop, exact=False)
 
     def _arriving(self, upload: Path, should_stop: Callable[[], bool]) -> Iterator[int]:
         """The files that the journal says are whole, until the upload has become a data set."""
@@ -100,13 +115,20 @@ class Ahead:
     def _keep(
         self, samples: Sequence[Sample], root: Path, should_stop: Callable[[], bool], *, exact: bool = False
     ) -> None:
+        for _ in self._kept(samples, root, should_stop, exact=exact):
+            pass
+
+    def _kept(
+        self, samples: Sequence[Sample], root: Path, should_stop: Callable[[], bool], *, exact: bool
+    ) -> Iterator[Progress]:
         part = self._parts[exact]
         while samples:
             try:
-                for _ in keep(
+                for told in keep(
                     part.network, part.recipe, samples, root, self.cache, self.device, should_stop, part=part
                 ):
-                    pass
+                    if isinstance(told, Progress):
+                        yield told
                 return
             except DataError as error:
                 readable = [sample for sample in samples if sample.path != error.values.get("path")]
