@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from core.data.facts import COLOUR_SIDE, SMALL_BYTES, SMALL_SIDE, Facts
 from core.data.report import Photo
 
-BITS = 8  # of 64 may differ in the hashes of a candidate: of 1,620 copies of photos and digits, 3 differ in more
+BITS = (
+    8  # of 64 may differ in the hashes of a candidate: no copy of 1,000 of photos, textures and digits differs in more
+)
 LIKENESS = 0.99  # correlation of the small grey pictures: no two different of 2,425 photos and digits reach it
 COLOUR_LEVELS = 4.0  # of 255, root mean square: how far the small pictures' colours may be apart
 COLOUR_GAIN = (0.7, 1.43)  # brightening a photo by a factor multiplies its colours too

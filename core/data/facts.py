@@ -27,7 +27,9 @@ SIDE = 128
 SMALL_SIDE = 16  # of the small grey picture
 COLOUR_SIDE = 8  # of the two small pictures of its colour
 SMALL_BYTES = SMALL_SIDE**2 + 2 * COLOUR_SIDE**2
-CLEAR = 1.0  # a wave weaker than this, of 65,025 at most, is rounding: in a symmetric picture its sign means nothing
+# A wave weaker than this, of 65,025 at most, is rounding and compression: in stripes and other regular pictures most
+# waves are, and their sign means nothing. Of 1,000 copies at 1, 15 differ in more than 8 bits; at 80 none does.
+CLEAR = 80.0
 RING = 10  # the border is the outermost of so many rings' worth of squares: a tenth on each side
 
 Pixels = NDArray[np.float32]
