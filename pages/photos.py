@@ -13,7 +13,9 @@ from pages.parts import (
     backbones,
     delete,
     division,
+    doctor,
     history,
+    labelling,
     mend,
     panels,
     report,
@@ -69,6 +71,8 @@ def _ready(chosen: Dataset, known: DatasetReport, problem: CoreError | None) -> 
         sets.add_button(chosen)
     report.classes(known)
     parts: dict[str, Callable[[], None]] = {"doctor": lambda: _checkup(chosen, known)}
+    if known.unlabelled:
+        parts["label"] = lambda: labelling.panel(chosen, known)
     parts |= {
         "photos": lambda: _photos(chosen, known),
         "division": lambda: division.panel(chosen, known, divided),
@@ -83,6 +87,7 @@ def _ready(chosen: Dataset, known: DatasetReport, problem: CoreError | None) -> 
 
 def _checkup(chosen: Dataset, known: DatasetReport) -> None:
     report.findings(known)
+    doctor.panel(chosen, known)
 
 
 def _photos(chosen: Dataset, known: DatasetReport) -> None:

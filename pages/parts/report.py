@@ -40,7 +40,7 @@ def classes(known: DatasetReport) -> None:
         for label in shown:
             with st.container(gap="xsmall"):
                 _picture(known, first[label])
-                st.markdown(f"**{panels.plain(label)}** · {say('photos.count', n=known.counts[label])}")
+                st.markdown(f"**{panels.plain(label)}**  \n{say('photos.count', n=known.counts[label])}")
     if others := known.classes[SHOWN_CLASSES:]:
         st.caption(panels.shown("photos.more_classes", n=len(others), names=named(others)))
 

@@ -41,7 +41,8 @@ class Source:
     @property
     def in_folders(self) -> bool:
         """Whether there are folders inside the class folders."""
-        return len({photo.path.rpartition("/")[0] for photo in self.report.photos}) > len(self.report.classes)
+        homes = {(photo.label, photo.part) for photo in self.report.photos}
+        return len({photo.path.rpartition("/")[0] for photo in self.report.photos}) > len(homes)
 
     def kinds(self) -> list[str]:
         """The kinds of rules that could say something here."""

@@ -22,6 +22,7 @@ from core.runs import RunDirectory
 from core.runs.executor import beat
 from core.runs.store import EventWriter
 from core.workspace import Workspace
+from tests.app.doctored import doctor as doctor  # for every test here: no process that none asked for
 from tests.photos import CLASSES, draw
 
 FRAME = Path(__file__).parent.parent.parent / "pages" / "frame.py"

@@ -20,7 +20,8 @@ axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
 pytestmark = pytest.mark.timeout(600)
 SCHEMES = ("light", "dark")
 STEPS = ("start", "photos", "model", "train", "results", "try_it")
-CHARTS = {"photos": 1, "train": 2, "results": 1, "try_it": 1}  # on a page that is filled
+SECTIONS = {"Check-up": 0, "Photos": 0, "Division": 1, "History": 0}  # of the Photos page, with their charts
+CHARTS = {"train": 2, "results": 1, "try_it": 1}  # on a page that is filled
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 DEEP_FOCUS = """() => {
   let at = document.activeElement
@@ -122,6 +123,19 @@ def test_a_filled_page_is_open_to_all(open_page: Callable[..., Any], filled: Fil
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("section", SECTIONS)
+def test_each_part_of_the_photos_page_is_open_to_all(
+    open_page: Callable[..., Any], filled: Filled, section: str, scheme: str
+) -> None:
+    page = open_page(color_scheme=scheme)
+    visit(page, filled.server, f"{filled.address('photos')}&section={section}")
+    page.get_by_role("radio", name=section, checked=True).or_(page.get_by_role("button", name=section)).first.wait_for()
+    if section == "Check-up":
+        walking.checked_up(page)
+    assert_open_to_all(page, SECTIONS[section])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_setting_and_what_the_network_sees_is_open_to_all(
     open_page: Callable[..., Any], filled: Filled, scheme: str
 ) -> None:
@@ -191,7 +205,8 @@ def try_a_photo(page: Any, photos: Dataset) -> None:
 
 def test_each_photo_of_the_report_is_named_by_its_class_and_file(page: Any, filled: Filled) -> None:
     visit(page, filled.server, filled.address("photos"))
-    walking.wait_for_pictures(page, CHARTS["photos"])
+    walking.checked_up(page)
+    walking.wait_for_pictures(page, 0)
     shown = [image.get_attribute("alt") for image in page.get_by_test_id("stImage").locator("img").all()]
     files = {path.relative_to(filled.photos.root).as_posix() for path in filled.photos.root.rglob("*.jpg")}
     assert len(shown) >= 4

@@ -29,7 +29,8 @@ pytestmark = [
 WIDTHS = (1440, 420)
 SCHEMES = ("light", "dark")
 STEPS = ("start", "photos", "model", "train", "results", "try_it")
-CHARTS = {"photos": 1, "train": 2, "results": 1, "try_it": 2}
+CHARTS = {"train": 2, "results": 1, "try_it": 2}
+SECTIONS = {"Photos": 0, "Division": 1, "History": 0}  # of the Photos page beside its first one, with their charts
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +69,27 @@ def test_every_page_is_pictured(open_page: Callable[..., Any], places: Any, widt
         visit(page, server, f"{'' if step == 'start' else step}?{query}")
         if step == "try_it":
             page.locator(".pick-files").set_input_files([str(path) for path in tried])
-        walking.wait_for_pictures(page, CHARTS.get(step, 0))
-        show_all(page, width)
-        page.screenshot(path=str(folder / f"{step}-{scheme}-{width}.png"))
-        page.set_viewport_size({"width": width, "height": 900})
-        wide = page.evaluate(
-            """() => {
-              const main = document.querySelector("[data-testid=stMain]")
-              return main.scrollWidth - main.clientWidth
-            }"""
-        )
-        assert wide <= 0, f"{step} is {wide} pixels wider than a screen of {width}"
+        if step == "photos":
+            walking.checked_up(page)
+        picture(page, folder / f"{step}-{scheme}-{width}.png", CHARTS.get(step, 0), width)
+    for section, charts in SECTIONS.items():
+        visit(page, server, f"photos?{query}&section={section}")
+        picture(page, folder / f"photos-{section.lower()}-{scheme}-{width}.png", charts, width)
+
+
+def picture(page: Any, file: Path, charts: int, width: int) -> None:
+    """One picture of the whole page, once everything on it is drawn; nothing of it may be wider than the window."""
+    walking.wait_for_pictures(page, charts)
+    show_all(page, width)
+    page.screenshot(path=str(file))
+    page.set_viewport_size({"width": width, "height": 900})
+    wide = page.evaluate(
+        """() => {
+          const main = document.querySelector("[data-testid=stMain]")
+          return main.scrollWidth - main.clientWidth
+        }"""
+    )
+    assert wide <= 0, f"{file.name} is {wide} pixels wider than a screen of {width}"
 
 
 def show_all(page: Any, width: int) -> None:

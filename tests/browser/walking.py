@@ -177,3 +177,9 @@ def wait_for_pictures(page: Any, charts: int) -> None:
         arg=charts,
         timeout=SECONDS * 1000,
     )
+
+
+def checked_up(page: Any) -> None:
+    """Wait until the doctor on the Photos page has said everything."""
+    page.locator(".st-key-checkup_line [data-testid='stAlert']").wait_for(timeout=SECONDS * 1000)
+    settled(page, SECONDS * 1000)

@@ -13,21 +13,27 @@ from pages.parts.charts.answers import (
     probabilities_alt,
 )
 from pages.parts.charts.curves import curves, curves_alt, thinned
+from pages.parts.charts.doctor import Round, fact_by_class, fact_by_class_alt, rounds, rounds_alt
 from pages.parts.charts.frame import listed
 from pages.parts.charts.photos import class_counts, class_counts_alt, part_counts
 
 __all__ = [
+    "Round",
     "class_counts",
     "class_counts_alt",
     "confusion",
     "confusion_alt",
     "curves",
     "curves_alt",
+    "fact_by_class",
+    "fact_by_class_alt",
     "listed",
     "part_counts",
     "per_class_bars",
     "per_class_bars_alt",
     "probabilities",
     "probabilities_alt",
+    "rounds",
+    "rounds_alt",
     "thinned",
 ]
