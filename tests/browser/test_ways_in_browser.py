@@ -193,6 +193,29 @@ def test_photos_cannot_be_used_while_some_are_on_their_way(
     assert button.is_enabled()
 
 
+def test_a_class_goes_on_by_itself_when_the_server_is_killed_in_the_middle(
+    page: Any, start_server: Callable[..., Server], pets: Path, tmp_path: Path
+) -> None:
+    own = start_server(app=STAGE, environment={"GRAFT_STAGE": "bringing.py"})
+    data = (pets / "cat" / "000.jpg").read_bytes()
+    many = [tmp_path / f"{number}.jpg" for number in range(60)]
+    for number, path in enumerate(many):
+        path.write_bytes(data + number.to_bytes(4, "big") + bytes(60_000))
+    open_page(page, own, "?way=classes")
+    add_class(page, "cat")
+    slow_down(page, 1_000_000)
+    card(page, "cat").locator(".pick-files").set_input_files([str(path) for path in many])
+    page.locator("[role=progressbar]:not([aria-valuenow='0'])").wait_for()
+    page.wait_for_timeout(1000)
+    own.restart()
+    slow_down(page, -1)
+    page.locator(".outcome").get_by_text("All 60 files have arrived").wait_for(timeout=60_000)
+    page.reload()
+    settled(page)
+    counted(page, "cat", 60)
+    assert len({path.read_bytes() for path in own.workspace.glob("me/uploads/*/photos/cat/*")}) == 60
+
+
 @pytest.mark.parametrize("name", ["to label", "a/b", "CON", ".hidden"])
 def test_a_name_that_is_no_class_is_refused_with_the_next_step(page: Any, server: Server, name: str) -> None:
     open_page(page, server, "?way=classes")
