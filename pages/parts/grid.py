@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ SESSION = "grid_session"
 REMEMBERED = 200  # deeds whose numbers are kept, so that one told twice is done once
 MOST_PATHS = 20_000  # in one deed from a browser
 Deed = Literal["move", "aside", "back", "forget", "undo", "redo"]
+_ONE_AT_A_TIME = Lock()
 DEEDS: tuple[Deed, ...] = ("move", "aside", "back", "forget")
 
 MARKUP = """
@@ -171,16 +173,21 @@ def _told(key: str) -> tuple[list[str], list[str]]:
 
 
 def _act(key: str, view: str, on_action: Callable[[Action], bool] | None) -> None:
-    """Do what the browser told, each deed once. A callback is never broken off, unlike a run."""
-    done, failed = _told(key)
+    """Do what the browser told, each deed once and in order.
+
+    A callback is never broken off, unlike a run; but the next run's callbacks may begin before it ends
+    (``runner.fastReruns``), and they are told the same deeds.
+    """
     told = st.session_state[key].get("acted")
-    for row in told if isinstance(told, list) else ():
-        identifier, action = _read(row)
-        if action is None or identifier in (*done, *failed):
-            continue
-        worked = _timely(row, action, view) and on_action is not None and on_action(action)
-        (done if worked else failed).append(identifier)
-    del done[:-REMEMBERED], failed[:-REMEMBERED]
+    with _ONE_AT_A_TIME:
+        done, failed = _told(key)
+        for row in told if isinstance(told, list) else ():
+            identifier, action = _read(row)
+            if action is None or identifier in (*done, *failed):
+                continue
+            worked = _timely(row, action, view) and on_action is not None and on_action(action)
+            (done if worked else failed).append(identifier)
+        del done[:-REMEMBERED], failed[:-REMEMBERED]
 
 
 def _timely(row: Mapping[str, object], action: Action, view: str) -> bool:

@@ -22,7 +22,7 @@ REASONS = ("chosen", "other", "poor", "copy", "unsure")  # below ``mend.reason``
 
 
 def panel(dataset: Dataset, report: DatasetReport, *, shown: Sequence[str] | None = None, key: str) -> None:
-    """The photos of ``report``, or only those ``shown``, in that order; classes and history below.
+    """The photos of ``report``, or only those ``shown``, in that order; names of classes below.
 
     No fragment: a server that was started again doesn't know the fragments of a page that is still open, so nothing in
     one would answer until the page is loaded again (Streamlit 1.67).
@@ -37,8 +37,6 @@ def panel(dataset: Dataset, report: DatasetReport, *, shown: Sequence[str] | Non
     _photos(dataset, report, photos, view, query, key)
     if shown is None:
         _classes(dataset, report, key)
-        with st.expander(say("mend.history.title"), icon=":material/history:"):
-            history.panel(dataset, key)
 
 
 # What is shown

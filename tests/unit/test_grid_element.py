@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -164,6 +165,23 @@ def test_what_our_page_would_never_send_is_no_deed(row):
 def test_a_deed_is_read_as_it_was_told():
     row = {"id": "1-2", "name": "move", "paths": ["a", "b"], "value": "bees", "everything": True}
     assert grid._read(row) == ("1-2", grid.Action("move", ("a", "b"), "bees", everything=True))
+
+
+def test_a_deed_that_two_runs_are_told_at_once_is_done_once(monkeypatch):
+    acted: list[str] = []
+
+    def slow(action: grid.Action) -> bool:
+        time.sleep(0.02)
+        acted.append(action.paths[0])
+        return True
+
+    rows = [{"id": str(number), "name": "aside", "paths": [f"{number}.jpg"]} for number in range(5)]
+    state = {"grid": {"acted": rows}}
+    monkeypatch.setattr(grid, "st", SimpleNamespace(session_state=state))
+    with ThreadPoolExecutor(4) as runs:
+        for done in [runs.submit(grid._act, "grid", "", slow) for _ in range(4)]:
+            done.result()
+    assert acted == [f"{number}.jpg" for number in range(5)]
 
 
 def test_every_reason_has_words_before_and_after(photos):

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.data.store import read_report
-from pages.parts import delete, look, mend, state
+from pages.parts import delete, history, look, mend, state
 
 st.set_page_config(page_title="Mending", layout="centered")
 look.apply()
@@ -16,5 +16,7 @@ if chosen is None:
 else:
     shown = st.query_params.get_all("shown") or None
     mend.panel(chosen, read_report(chosen), shown=shown, key="mend")
+    with st.expander("History"):
+        history.panel(chosen, key="mend")
     delete.button(chosen)
     st.code(f"version={read_report(chosen).version}", language=None)
