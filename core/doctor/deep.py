@@ -15,6 +15,7 @@ from core.doctor.outliers import outliers
 from core.doctor.probe import NEIGHBOURS, Answers, numbered, out_of_fold
 from core.doctor.report import Diagnosis, Refused, ordered
 from core.doctor.space import FeatureRows, Floats, directions
+from core.doctor.threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,7 @@ def examine_deep(
         raise ValueError(f"{len(features)} features of {len(report.photos)} photos")
     if not report.photos:
         return Deep(())
-    from threadpoolctl import threadpool_limits
-
-    # More threads gain a third when nothing else runs, and lose a factor of 40 beside programs that use all cores.
-    with threadpool_limits(limits=1):
+    with one_thread():
         return _examine(report, features, seed, refused)
 
 

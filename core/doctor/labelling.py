@@ -16,6 +16,7 @@ from core.data.report import DatasetReport
 from core.doctor.neighbours import Neighbours, Places, nearest
 from core.doctor.probe import FOLDS, NEIGHBOURS, averaged, folded, learn, numbered, out_of_fold
 from core.doctor.space import FeatureRows, Floats, Joined, directions
+from core.doctor.threads import one_thread
 from core.errors import DataError
 
 if TYPE_CHECKING:
@@ -121,9 +122,7 @@ def propose(
     Certainty is calibrated on labelled photos that were guessed without their label, and never more than these
     can bear out: where 20 of them were as sure and all of them right, (20 + 1) / (20 + 2) = 95 % may be claimed.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):  # see ``core.doctor.deep``
+    with one_thread():
         points = directions(Joined(features, unlabelled_features))
         graph = _graph(nearest(points, GRAPH_NEIGHBOURS))
         own = np.arange(len(labels)) if groups is None else groups
@@ -150,12 +149,10 @@ def round_accuracy(
     are those that were labelled before the first confirmation: the same in each round, so that the figure doesn't rise
     merely because easy photos join. And they were labelled by a person who had seen no proposal.
     """
-    from threadpoolctl import threadpool_limits
-
     if len(report.classes) < 2:
         return None, 0
     labels, groups = numbered(report)
-    with threadpool_limits(limits=1):
+    with one_thread():
         points = directions(features)
         near = nearest(points, NEIGHBOURS, groups)
         answers = out_of_fold(points, labels, near, groups, classes=len(report.classes), seed=seed)
