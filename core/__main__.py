@@ -1,4 +1,4 @@
-"""Graft from a terminal: ``python -m core scan|train|evaluate|predict|backbones``.
+"""Graft from a terminal: ``python -m core scan|doctor|train|evaluate|predict|backbones``.
 
 Progress for people goes to stderr; the last line of stdout is one JSON object (``predict``: one a photo).
 Exit status: 0 done, 2 the user's mistake (message and hint on stderr, as JSON on stdout), 1 ours.
@@ -44,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     scan = _command(commands, "scan", jobs.scan_job)
     scan.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP")
+    doctor = _command(commands, "doctor", jobs.doctor_job)
+    doctor.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP")
     train = _command(commands, "train", jobs.train_job)
     train.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP")
     train.add_argument("--out", type=Path, required=True, metavar="RUN_DIR")

@@ -12,10 +12,13 @@ from typing import Any
 from core import recipes
 from core.config import TrainConfig
 from core.data.archive import open_source
+from core.data.facts import Facts
 from core.data.image import PHOTO_SUFFIXES, UnusablePhoto
 from core.data.report import DatasetReport, LeftOut, Sample, Split
 from core.data.scan import scan
 from core.data.split import split
+from core.doctor.guesses import guess_now
+from core.doctor.report import flat
 from core.errors import ConfigError, DataError, RunError
 from core.events import Ended, EpochEnded, Failed, Progress, WeightsReady
 from core.models import registry
@@ -41,6 +44,27 @@ def scan_job(options: argparse.Namespace) -> Iterator[Json]:
         }
 
 
+def doctor_job(options: argparse.Namespace) -> Iterator[Json]:
+    """Examine photos: by what the scan measured, then by the default backbone's features."""
+    from core.doctor.examine import NoFeatures, examine, fast_look
+
+    facts: dict[str, Facts] = {}
+    with (
+        opened(options.source, facts) as (report, _),
+        tempfile.TemporaryDirectory(prefix="graft-") as cache,
+    ):
+        without = None
+        try:
+            looks = examine(report, facts, default_root() / "weights", Path(cache), _tell_phase)
+        except NoFeatures as lacking:
+            looks, without = (fast_look(report, facts),), lacking.reason
+        sys.stderr.write("\n")
+        if without:
+            sys.stderr.write(say(f"doctor.without_deep.{without}") + "\n")
+        counts = {"images": len(report.photos), "unlabelled": len(report.unlabelled)}
+        yield {"source": str(options.source), **counts, "without_deep": without, **flat(looks)}
+
+
 def train_job(options: argparse.Namespace) -> Iterator[Json]:
     """Train; in a folder that holds the same run unfinished, go on from its last checkpoint."""
     # Typing mistakes are told before a long scan.
@@ -62,6 +86,11 @@ def train_job(options: argparse.Namespace) -> Iterator[Json]:
         out = options.out.absolute()
         run = unfinished(out, config, report.fingerprint)
         if run is None:
+            if config.pseudo_labels and report.unlabelled:
+                guesses = guess_now(
+                    report, config.pseudo_labels, default_root() / "weights", RunDirectory(out).kept, _tell_count
+                )
+                divided = split(report, seed=options.seed, test=test if options.test else None, guesses=guesses)
             out.mkdir(parents=True, exist_ok=True)
             run = store.fill(out, config, divided, title=options.source.name, dataset=dataset)
         yield _train(run)
@@ -132,14 +161,19 @@ def labelled(report: DatasetReport, classes: tuple[str, ...]) -> tuple[list[Samp
 
 
 @contextmanager
-def opened(source: Path | None) -> Generator[tuple[DatasetReport, tuple[LeftOut, ...]]]:
-    """The report on a folder or a zip; the zip's photos lie in a temporary folder until the block ends."""
+def opened(
+    source: Path | None, facts: dict[str, Facts] | None = None
+) -> Generator[tuple[DatasetReport, tuple[LeftOut, ...]]]:
+    """The report on a folder or a zip; the zip's photos lie in a temporary folder until the block ends.
+
+    ``facts`` is filled with what was measured of each photo.
+    """
     if source is None:
         yield DatasetReport("", (), (), (), "classes"), ()
         return
     with tempfile.TemporaryDirectory(prefix="graft-") as scratch:
         folder, left_out = open_source(source, Path(scratch))
-        report = scan(folder, on_progress=_tell_count)
+        report = scan(folder, on_progress=_tell_count, facts=facts)
         sys.stderr.write("\n")
         yield replace(report, left_out=(*report.left_out, *left_out)), left_out
 
@@ -181,7 +215,7 @@ def _train(run: RunDirectory) -> Json:
 
 def summary(run: RunDirectory, folded: state.RunState) -> Json:
     """What a finished run comes to, in one flat object."""
-    info = run.info()
+    info, split = run.info(), run.split()
     weights, started, ended = folded.weights, folded.started, folded.ended
     seconds = dict(ended.seconds or {}) if ended else {}
     return {
@@ -189,13 +223,14 @@ def summary(run: RunDirectory, folded: state.RunState) -> Json:
         "backbone": info.config.backbone,
         "freeze_depth": weights.frozen_stages if weights else None,
         "trainable_parameters": weights.trainable_parameters if weights else None,
-        "classes": list(run.split().classes),
+        "classes": list(split.classes),
         "images": info.dataset["photos"],
         "skipped": info.dataset["skipped"],
         "best_val_accuracy": ended.best_val_accuracy if ended else None,
         "test_accuracy": folded.evaluated.accuracy if folded.evaluated else None,
         "test_correct": folded.evaluated.correct if folded.evaluated else None,
         "test_total": folded.evaluated.total if folded.evaluated else None,
+        "guessed_labels": sum(int(str(note.values["n"])) for note in split.notes if note.kind == "split_guessed"),
         "epochs": len(folded.epochs),
         "ended": ended.reason if ended else None,
         "seconds": round(sum(seconds.values()), 3),
@@ -237,6 +272,12 @@ def _last(generator: Iterator[Any], each: Callable[[Any], None]) -> Any:
 
 def _tell_count(done: int, total: int) -> None:
     sys.stderr.write("\r" + say("terminal.scanned", done=done, total=total))
+    sys.stderr.flush()
+
+
+def _tell_phase(phase: str, done: int, total: int) -> None:
+    line = say("terminal.progress", phase=say(f"terminal.phase.{phase}"), done=done, total=total)
+    sys.stderr.write(f"\r\x1b[K{line}")
     sys.stderr.flush()
 
 

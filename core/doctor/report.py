@@ -4,7 +4,7 @@ Nothing here changes a photo. A suggestion becomes a change of the data set when
 (``core.data.mending``), and can be undone like any other.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -99,6 +99,32 @@ GRAVITY: Mapping[str, int] = {"serious": 0, "look": 1, "note": 2}
 def ordered(diagnoses: Iterable[Diagnosis]) -> tuple[Diagnosis, ...]:
     """The gravest first, and among equals in the order given."""
     return tuple(sorted(diagnoses, key=lambda one: GRAVITY[one.weight]))
+
+
+def flat(looks: Sequence[Examination]) -> dict[str, object]:
+    """What several looks at one version found, as one object for programs; the gravest finding first."""
+    deep = looks[-1] if looks[-1].depth == "deep" else None
+    return {
+        "fingerprint": looks[0].fingerprint,
+        "findings": [_flat(one) for one in ordered(found for look in looks for found in look.diagnoses)],
+        "accuracy": deep.accuracy if deep else None,
+        "judged": deep.judged if deep else 0,
+        "seconds": {look.depth: look.seconds for look in looks},
+    }
+
+
+def _flat(found: Diagnosis) -> dict[str, object]:
+    return {
+        "kind": found.kind,
+        "weight": found.weight,
+        "title": found.title,
+        "meaning": found.meaning,
+        "mend": found.mend,
+        "photos": found.paths,
+        "confidence": max((case.confidence for case in found.cases), default=1.0),
+        "values": dict(found.values),
+        "cases": [asdict(case) for case in found.cases],
+    }
 
 
 def _diagnosis(row: Mapping[str, object]) -> Diagnosis:

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tests.photos import make_folder
+from tests.photos import draw, make_folder
 
 PROJECT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.slow  # each command is a process of its own that imports torch
@@ -40,6 +41,48 @@ def test_scan_counts_classes_and_names_what_was_left_out(photos):
     assert answer["classes"] == {"circle": 8, "square": 8, "stripes": 8}
     assert [row["path"] for row in answer["left_out"]] == ["circle/broken.jpg"]
     assert "files looked at" in words
+
+
+def test_doctor_finds_what_was_planted_and_tells_it_in_one_object(tmp_path):
+    """A copy saved anew, a black picture, and a square among the stripes."""
+    root = make_folder(tmp_path / "sick", per_class=14)
+    with Image.open(root / "circle" / "003.jpg") as picture:
+        picture.save(root / "circle" / "again.jpg", quality=60)
+    Image.new("RGB", (96, 96)).save(root / "square" / "black.jpg")
+    draw("square", 4711).save(root / "stripes" / "a_square.jpg")
+    status, answers, words = core("doctor", root)
+    assert status == 0
+    answer = answers[-1]
+    found = {row["kind"]: row for row in answer["findings"]}
+    assert sorted(found["near_copies"]["photos"]) == ["circle/003.jpg", "circle/again.jpg"]
+    assert "square/black.jpg" in found["blank"]["photos"]
+    assert "stripes/a_square.jpg" in found["label_error"]["photos"]
+    for row in answer["findings"]:
+        assert 0 <= row["confidence"] <= 1
+        assert row["title"] and row["meaning"]
+    assert answer["images"] == 45
+    assert 0.5 < answer["accuracy"] <= 1
+    assert "comparing the photos" in words
+
+
+def test_guessed_labels_teach_only_when_asked_and_are_counted(photos, tmp_path):
+    root = make_folder(tmp_path / "partly", per_class=10)
+    make_folder(tmp_path / "more", per_class=6, seed=3)
+    (root / "to label").mkdir()
+    for label in ("circle", "square", "stripes"):
+        for number in range(6):
+            photo = tmp_path / "more" / label / f"{number:03}.jpg"
+            photo.rename(root / "to label" / f"{label} {number}.jpg")
+    status, answers, _ = core("train", root, "--out", tmp_path / "plain", "--set", "head_epochs=2")
+    assert (status, answers[-1]["guessed_labels"]) == (0, 0)
+    status, answers, _ = core(
+        "train", root, "--out", tmp_path / "run", "--set", "head_epochs=2", "--set", "pseudo_labels=0.5"
+    )
+    guessed = answers[-1]["guessed_labels"]
+    assert (status, 0 < guessed <= 18) == (0, True)
+    parts = json.loads((tmp_path / "run" / "split.json").read_text("utf-8"))
+    assert sum(row["path"].startswith("to label/") for row in parts["train"]) == guessed
+    assert not any(row["path"].startswith("to label/") for part in ("val", "test") for row in parts[part])
 
 
 def test_train_tells_what_it_did_in_one_object(trained):
