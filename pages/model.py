@@ -55,7 +55,7 @@ def _start(config: TrainConfig, known: DatasetReport, ready: bool) -> None:
         "skipped": len(known.left_out),
     }
     try:
-        divided = state.split_of(known, config.seed)
+        divided = state.split_of(known, config.seed, state.guesses(chosen, known, config.pseudo_labels))
         backbones.stop_measuring()
         run = runs.submit(state.workspace().runs, config, divided, title=chosen.name, dataset=dataset)
     except CoreError as error:

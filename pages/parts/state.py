@@ -1,6 +1,7 @@
 """Who is here and what they are looking at: every session and query key of the app, each behind a typed function."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -10,6 +11,8 @@ from core.data.datasets import Dataset, DatasetState
 from core.data.intake import Upload
 from core.data.report import DatasetReport, Split
 from core.data.split import split
+from core.doctor import checkup
+from core.doctor.guesses import sure_enough
 from core.errors import CoreError
 from core.inference.metrics import Results
 from core.runs import RunDirectory, RunState, Watch, open_run
@@ -106,9 +109,19 @@ def _split(_report: DatasetReport, version: str, seed: int) -> Split:
     return split(_report, seed=seed)
 
 
-def split_of(known: DatasetReport, seed: int = 0) -> Split:
+def split_of(known: DatasetReport, seed: int = 0, guesses: Mapping[str, str] | None = None) -> Split:
+    """How the photos are divided; with ``guesses``, which of the unlabelled ones teach as well."""
+    if guesses:
+        return split(known, seed=seed, guesses=guesses)
     ties = hash((known.together, known.groups))  # a rule changes the division, not the photos
     return _split(known, f"{known.root} {known.fingerprint} {ties}", seed)
+
+
+def guesses(chosen: Dataset, known: DatasetReport, certainty: float) -> Mapping[str, str]:
+    """Classes of unlabelled photos that the check-up is at least so sure of. DataError while it hasn't guessed."""
+    if not certainty or not known.unlabelled:
+        return {}
+    return sure_enough(checkup.watch(chosen, known).proposals, known, certainty)
 
 
 def watch_of(run: RunDirectory) -> Watch:
