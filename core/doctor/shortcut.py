@@ -23,7 +23,7 @@ CATEGORIES = 12  # cameras and formats; what is rarer counts as other
 # Reported from these areas under the curve on. Natural photo sets reach 0.83 by size (textures) and 0.79 by their
 # background (trash); digits 0.97 by the background, which for them is content: see CONTENT_GAP.
 LEAST = {"light": 0.65, "size": 0.9, "format": 0.8, "background": 0.9, "camera": 0.8}
-SURE = 5.0  # standard errors beyond chance: natural sets reach 4.4
+SURE = 5.0  # standard errors beyond chance: natural sets reach 4.1
 CONTENT_GAP = 0.1  # by how much the background has to tell more than the picture's own layout of light and dark
 CONTENT_RIDGE = 30.0  # photos' worth of doubt that content explains light; 3 to 30 do the same on real sets
 
@@ -97,14 +97,16 @@ def _predicted(columns: Columns, values: Columns) -> Columns:
 
 
 def _content(rows: Sequence[Facts]) -> Columns:
-    """(n, 26): what a picture shows, in terms that hardly change when it is brightened. The last 16 are its layout."""
+    """(n, 25): what a picture shows, in terms that hardly change when it is brightened. The last 16 are its layout.
+
+    Sharpness isn't among them: saving a brightened photo again changes it, and so would explain the light away.
+    """
     small = np.frombuffer(b"".join(row.small for row in rows), np.uint8).reshape(len(rows), SMALL_BYTES) / 255
     grey, colour = small[:, : SMALL_SIDE**2], small[:, SMALL_SIDE**2 :].reshape(-1, 2, COLOUR_SIDE**2) - 128 / 255
     level = np.maximum([row.brightness for row in rows], 1 / 255)
     contrast = np.maximum([row.contrast for row in rows], 1 / 255)
     white = np.maximum([row.white for row in rows], 1 / 255)
     columns = [np.log(contrast / level), np.log(white / level), contrast / white, grey.mean(1), grey.std(1)]
-    columns.append(np.array([row.sharpness for row in rows]))
     columns += [*(colour.mean(2) / level[:, None]).T, *(colour.std(2) / level[:, None]).T]
     blocks = grey.reshape(-1, 4, 4, 4, 4).mean((2, 4)).reshape(len(rows), 16)
     return np.column_stack([*columns, blocks])
