@@ -227,9 +227,9 @@ def _element() -> Any:
 def _texts() -> dict[str, object]:
     """Every visible string of the element, as patterns for its script to fill."""
     plain = ("all", "none", "look", "move", "aside", "back", "forget", "buttons", "keys", "keys_choose", "name", "why")
-    more = ("move_now", "none_chosen", "before", "after", "close", "pick", "unpick")
+    more = ("move_now", "before", "after", "close", "pick", "unpick")
     texts: dict[str, object] = {name: say(f"mend.grid.{name}") for name in (*plain, *more)}
-    for name in ("chosen", "everything", "moves_to", "moves_to_new"):
+    for name in ("chosen", "none_chosen", "everything", "moves_to", "moves_to_new"):
         one, other = (say(f"mend.grid.{name}", n=n, label="{label}") for n in (1, "{n}"))
         texts[name] = {"one": one, "other": other}
     return texts

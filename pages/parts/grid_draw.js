@@ -86,7 +86,7 @@ class Drawn {
 
   countText() {
     const n = this.everything ? this.data.total : this.chosen.size
-    return n ? fillIn(this.text.chosen, { n }) : this.text.none_chosen
+    return n ? fillIn(this.text.chosen, { n }) : fillIn(this.text.none_chosen, { n: this.data.total })
   }
 
   drawChosen() {

@@ -63,24 +63,23 @@ def _some(report: DatasetReport, paths: Sequence[str]) -> list[Photo]:
 
 
 def _filter(report: DatasetReport, key: str) -> tuple[str, str]:
-    counts = {"all": len(report.photos) + len(report.unlabelled)}
-    counts |= {f"{CLASS}{label}": count for label, count in report.counts.items()}
-    counts |= {"unlabelled": len(report.unlabelled)} if report.unlabelled else {}
-    counts |= {"aside": len(report.aside)} if report.aside else {}
-    if st.session_state.get(f"{key}_view", "all") not in counts:  # renamed or emptied since
+    views = ["all", *(f"{CLASS}{label}" for label in report.classes)]
+    views += ["unlabelled"] if report.unlabelled else []
+    views += ["aside"] if report.aside else []
+    if st.session_state.get(f"{key}_view", "all") not in views:  # renamed or emptied since
         del st.session_state[f"{key}_view"]
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-        view = st.selectbox(
-            say("mend.view"), list(counts), key=f"{key}_view", format_func=lambda one: _named(one, counts[one])
-        )
+        # Without counts: Streamlit knows an option by what it says, so one that says something else is another one.
+        view = st.selectbox(say("mend.view"), views, key=f"{key}_view", format_func=_named)
         query = st.text_input(say("mend.search"), key=f"{key}_query", icon=":material/search:", max_chars=200)
     return str(view), query
 
 
-def _named(view: str, n: int) -> str:
+def _named(view: str) -> str:
+    """A class in quotes, so that one called “Set aside” is told from what is set aside."""
     if view.startswith(CLASS):
-        return say("mend.views.class", label=view.removeprefix(CLASS), n=n)
-    return say(f"mend.views.{view}", n=n)
+        return say("mend.views.class", label=view.removeprefix(CLASS))
+    return say(f"mend.views.{view}")
 
 
 # The grid

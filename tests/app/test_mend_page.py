@@ -63,7 +63,7 @@ def test_a_fresh_set_shows_all_photos_and_nothing_to_undo(show, photos):
     assert say("mend.history.none") in last_line(page).replace("\\", "")
     assert not [button for button in page.button if button.key in ("mend_undo", "mend_redo")]
     assert page.selectbox(key="mend_view").options == [
-        "All photos (24)", "circle (8)", "square (8)", "stripes (8)",
+        "All photos", "Class “circle”", "Class “square”", "Class “stripes”",
     ]  # fmt: skip
 
 

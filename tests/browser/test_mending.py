@@ -155,6 +155,19 @@ def test_another_view_begins_with_nothing_chosen(opened: Any) -> None:
     assert chosen(opened) == []
 
 
+def test_a_view_stays_while_its_photos_become_fewer(opened: Any, photos: Dataset) -> None:
+    opened.get_by_test_id("stSelectbox").filter(has_text="Show").locator("input").click()
+    opened.get_by_role("option", name="Class “stripes”").click()
+    wait_on_page(opened, lambda: paths(opened)[0] == "stripes/000.jpg", "another view is shown")
+    settled(opened)
+    for version in (1, 2):
+        tile(opened, 0).click()
+        opened.keyboard.press("Delete")
+        at_version(opened, photos, version)
+    assert paths(opened) == [f"stripes/{number:03}.jpg" for number in range(2, PER_CLASS)]
+    assert opened.locator(".count").inner_text() == "18 photos, none chosen"
+
+
 # Mending
 
 
