@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from core.data.layout import part_of
 from core.data.report import Part
 
 SAMPLED_ROWS = 2_000
+JUDGED_ROWS = 50_000  # of photos that are there: what stands in a column shows long before
 MATCHING = 0.5  # of the rows, or of the photos: what it takes to believe that a column names files
 REPEATED = 2  # rows a class on average: fewer, and the column tells the photos apart, not classes
 MOST_CLASSES = 5_000
@@ -57,7 +59,7 @@ def guess(rows: Sequence[Sequence[str]], find: Callable[[str], str | None], phot
         return None
     header = find(rows[0][file]) is None
     names = [_plain(name) if header else "" for name in rows[0]]
-    body = [row for row in (rows[1:] if header else rows) if find(row[file]) is not None]
+    body = list(islice((row for row in rows[1 if header else 0 :] if find(row[file]) is not None), JUDGED_ROWS))
     rest = [column for column in range(len(names)) if column != file and any(row[column].strip() for row in body)]
     part, when = _part_column(names, body, rest)
     rest = [column for column in rest if column != part]

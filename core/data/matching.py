@@ -77,11 +77,18 @@ class Names:
         for name in (f"{self.folder}/{wanted}" if self.folder else wanted, wanted):
             if name in self.exact:
                 return name
-        parts = [part for part in wanted.split("/") if part not in ("", ".", "..")]
+        key = collision_key(wanted)
+        found = self._ending(key)
+        if found is None and (safe := safe_path(wanted)) and (other := collision_key(safe)) != key:
+            return self._ending(other)  # it came under a name that every system can hold
+        return found
+
+    def _ending(self, key: str) -> str | None:
+        parts = [part for part in key.split("/") if part not in ("", ".", "..")]
+        endings = ["/".join(parts[start:]) for start in range(len(parts))]
         for known in (self.tails, self.stems):
-            for start in range(len(parts)):
-                found = _looked_up(known, "/".join(parts[start:]))
-                if found is not None:
+            for ending in endings:
+                if (found := known.get(ending)) is not None:
                     return found
         return None
 
@@ -179,13 +186,6 @@ def values(table: Table, columns: Columns, paths: Sequence[str]) -> dict[str, di
         for column in columns.others:
             if cell := one_line(row[column])[:LABEL_LETTERS]:
                 found[header[column]][path] = cell
-    return found
-
-
-def _looked_up(known: Mapping[str, str | None], name: str) -> str | None:
-    found = known.get(collision_key(name))
-    if found is None and (safe := safe_path(name)):
-        found = known.get(collision_key(safe))  # it came under a name that every system can hold
     return found
 
 

@@ -106,3 +106,14 @@ def test_a_tables_columns_are_changed_and_used_in_one_step(visit: Visit, workspa
     undone = datasets.watch(made).report
     assert undone is not None
     assert undone.fingerprint == before.fingerprint
+
+
+def test_a_set_of_photos_that_are_all_still_to_be_labelled_opens(visit: Visit, workspace: Workspace) -> None:
+    made = datasets.create(workspace, "later", "upload")
+    write_photos(made.root, {"to label": 4})
+    scanning.work(made)
+    page = visit("photos", set=made.id)
+    assert not page.exception
+    for name in ("doctor", "photos", "division", "history"):
+        page.segmented_control(key="section").set_value(name).run()
+        assert not page.exception, name
