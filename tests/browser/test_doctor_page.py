@@ -18,7 +18,10 @@ from tests.browser.walking import press, see, visit
 from tests.photos import make_folder
 
 pytestmark = pytest.mark.timeout(600)
-COPIES = "[class*='st-key-finding_near_copies'], [class*='st-key-finding_exact_copies']"
+
+
+def pictures(place: Any) -> list[str]:
+    return place.locator("img").evaluate_all("images => images.map((image) => image.alt)")
 
 
 def plant(folder: Path) -> Path:
@@ -51,13 +54,23 @@ def card(page: Any, kind: str) -> Any:
     return page.locator(f".st-key-finding_{kind}")
 
 
+def opened(page: Any, kind: str) -> Any:
+    """The card of a finding, unfolded."""
+    found = card(page, kind)
+    found.wait_for(timeout=walking.SECONDS * 1000)
+    if found.locator("details[open]").count() == 0:
+        found.locator("summary").click()
+    found.get_by_role("button", name="It's fine").first.wait_for(timeout=walking.SECONDS * 1000)
+    settled(page)
+    return found
+
+
 def test_planted_faults_are_found_mended_and_had_back(page: Any, server: Server, tmp_path: Path) -> None:
     chosen = brought(page, server, plant(tmp_path / "shapes"))
     arrived = read_report(chosen)
-    for kind in ("near_copies", "exact_copies", "dark"):
-        card(page, kind).wait_for(timeout=walking.SECONDS * 1000)
-    shown = card(page, "dark").locator("img").evaluate_all("images => images.map((image) => image.alt)")
-    assert shown == ["square: shapes/square/night.jpg"]
+    for kind, photo in (("near_copies", "smaller.jpg"), ("exact_copies", "again.jpg"), ("label_error", "moved.jpg")):
+        assert any(photo in alt for alt in pictures(opened(page, kind))), kind
+    assert pictures(opened(page, "dark")) == ["square: shapes/square/night.jpg"]
 
     card(page, "dark").get_by_role("button", name="Set aside").click()
     settled(page)
@@ -77,7 +90,7 @@ def test_planted_faults_are_found_mended_and_had_back(page: Any, server: Server,
 
     page.reload()
     walking.checked_up(page)
-    card(page, "near_copies").get_by_role("button", name="It's fine").first.click()
+    opened(page, "near_copies").get_by_role("button", name="It's fine").first.click()
     settled(page)
     walking.wait_until(lambda: len(mending.history(chosen).steps) == 3, "nothing was refused")
     page.reload()
@@ -90,29 +103,39 @@ def test_planted_faults_are_found_mended_and_had_back(page: Any, server: Server,
 def test_the_cards_are_open_to_all(open_page: Callable[..., Any], server: Server, tmp_path: Path, scheme: str) -> None:
     page = open_page(color_scheme=scheme)
     brought(page, server, plant(tmp_path / "shapes"))
-    assert card(page, "dark").count() == 1
+    for kind in ("near_copies", "exact_copies", "dark", "label_error"):
+        opened(page, kind)
     walking.wait_for_pictures(page, 0)
     assert violations(page) == []
     assert page.outside_requests == []
 
 
 def test_nothing_that_was_there_moves_while_the_check_up_works(page: Any, server: Server, tmp_path: Path) -> None:
-    """The line above the cards keeps its height, so that nobody presses what has just moved below the pointer."""
+    """Nobody presses what has just moved below the pointer: the line keeps its height, later findings come below."""
     chosen = brought(page, server, plant(tmp_path / "shapes"))
-    top = card(page, "exact_copies").bounding_box()["y"]
-    shutil.rmtree(chosen.folder / "doctor")
-    press(page, "refuse_" + key_of(page, "dark"))
-    tops = []
-    for _ in range(20):
-        if card(page, "exact_copies").count():
-            tops.append(card(page, "exact_copies").bounding_box()["y"])
-        page.wait_for_timeout(100)
+    shutil.rmtree(chosen.folder / "doctor")  # so that everything is to be found anew
+    page.reload()
+    seen = [walking.wait_on_page(page, lambda: places(page), "no card came")]
+    while not page.locator(".st-key-checkup_line [data-testid='stAlert']").count():
+        seen.append(places(page))
+        page.wait_for_timeout(50)
     walking.checked_up(page)
-    assert tops
-    assert max(abs(at - top) for at in tops) <= 2
+    after = places(page)
+    assert {"near_copies", "label_error"} <= set(after)
+    for before in filter(None, seen):
+        first = next(iter(before))
+        assert abs(before[first] - after[first]) <= 2
+        assert list(after)[: len(before)] == list(before)
 
 
-def key_of(page: Any, kind: str) -> str:
-    """The part of a case's keys that names it."""
-    classes = card(page, kind).locator("[class*='st-key-refuse_']").first.get_attribute("class")
-    return next(name for name in classes.split() if name.startswith("st-key-refuse_")).removeprefix("st-key-refuse_")
+def places(page: Any) -> dict[str, float]:
+    """Where each card begins on the page, in their order, whatever is scrolled."""
+    return page.evaluate(
+        """() => {
+          const main = document.querySelector("[data-testid=stMain]")
+          const cards = [...document.querySelectorAll("[class*='st-key-finding_']")]
+          return Object.fromEntries(cards.map((card) => [
+            [...card.classList].find((name) => name.startsWith("st-key-finding_")).slice("st-key-finding_".length),
+            card.getBoundingClientRect().top + main.scrollTop]))
+        }"""
+    )
