@@ -21,12 +21,14 @@ from core.data.report import Photo
 BITS = (
     8  # of 64 may differ in the hashes of a candidate: no copy of 1,000 of photos, textures and digits differs in more
 )
-LIKENESS = 0.99  # correlation of the small grey pictures: no two different of 2,425 photos and digits reach it
+# Correlation of the small grey pictures. Of 2,425 photos, textures and digits one pair of different ones reaches it: two
+# chequered boards, one mirrored, whose colours and hashes tell them apart.
+LIKENESS = 0.99
 COLOUR_LEVELS = 4.0  # of 255, root mean square: how far the small pictures' colours may be apart
 COLOUR_GAIN = (0.7, 1.43)  # brightening a photo by a factor multiplies its colours too
 FLAT = 0.01  # contrast below which a picture shows nothing that could be compared
 ROWS, TILE = 32, 4096  # hashes compared at a time: a megabyte, which stays near the processor
-PAIRS = 4096  # small pictures compared at a time: 8 MB
+PAIRS = 4096  # small pictures compared at a time: 4 MB of numbers
 THREADS = min(4, os.cpu_count() or 1)
 
 Numbers = NDArray[np.float32]

@@ -79,7 +79,7 @@ def measure(opened: Opened) -> Facts:
 
 
 def write_facts(dataset: Dataset, facts: Mapping[str, Facts]) -> None:
-    """Column by column: 50,000 photos take 45 MB, and a third of the time to read that rows would take."""
+    """Column by column, so that names aren't repeated: 50,000 photos take 37 MB, and 0.5 s to read."""
     rows = list(facts.values())
     columns: dict[str, object] = {name: [getattr(row, name) for row in rows] for name in Facts.__dataclass_fields__}
     columns["small"] = base64.b64encode(b"".join(row.small for row in rows)).decode()
@@ -132,9 +132,9 @@ def _white(light: Image.Image) -> float:
 def _sharpness(grey: Pixels) -> float:
     """Second differences against first ones, in root mean square: the mean frequency of the picture's edges.
 
-    Contrast cancels out, so a smooth or dull picture isn't taken for a blurred one. Of 545 photos blurred by 1 % of
-    their shorter side it finds all at 1 % false alarms; the variance of the Laplacian finds 80 %, its quotient by the
-    contrast 90 %, the re-blur measure of Crete et al. (2007) 96 %.
+    Contrast cancels out, so a smooth or dull picture isn't taken for a blurred one. Of about 600 real photos blurred by
+    1 % of their shorter side it tells all at 1 % false alarms, by 0.5 % 86 %; the variance of the Laplacian tells 80 and
+    12 %, its quotient by the contrast 90 and 23 %, re-blurring (Crete et al. 2007) over 3 pixels 99 and 60 %.
 
     Source: mobility, Hjorth 1970, "EEG analysis based on time domain properties", of the picture's gradient.
     """

@@ -147,4 +147,4 @@ def test_ten_thousand_photos_take_a_moment():
         facts[f"{place}"] = Facts(**{**one.__dict__, "look": f"{look:016x}", "mirrored": f"{mirrored:016x}"})
     begun = time.process_time()
     assert together(facts) == ()
-    assert time.process_time() - begun < 2  # 0.1 s measured; every pair in Python would take minutes
+    assert time.process_time() - begun < 2  # 50,000 took 3 s on a busy machine; every pair in Python would take minutes
