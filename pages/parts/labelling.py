@@ -27,6 +27,7 @@ def panel(chosen: Dataset, report: DatasetReport) -> None:
     found = examined.look(chosen, report)
     with st.container(key="checkup_line"):
         doctor.status(chosen, report, found)
+        _checked(found)
     st.markdown(say("labelling_page.how", n=len(report.unlabelled)))
     guesses = examined.guesses(report, found)
     if guesses:
@@ -46,6 +47,14 @@ def panel(chosen: Dataset, report: DatasetReport) -> None:
     _rounds(found)
 
 
+def _checked(found: Found) -> None:
+    """How good the guesses are; it takes the place of the progress, so that nothing moves."""
+    known = found.proposals
+    if found.complete and known is not None and known.accuracy is not None:
+        text = say("labelling_page.checked", share=panels.percent(known.accuracy), n=known.judged)
+        st.info(text, icon=":material/lightbulb:")
+
+
 # Many at a time
 
 
@@ -58,7 +67,8 @@ def _certain(chosen: Dataset, guesses: Sequence[Proposal]) -> None:
     taken = sorted((one for one in guesses if one.certainty >= least / 100), key=lambda one: -one.certainty)
     wrong = round(sum(1 - one.certainty for one in taken))
     if not taken:
-        st.markdown(say("labelling_page.none_so_certain"))
+        most = panels.percent(max(one.certainty for one in guesses))
+        st.markdown(say("labelling_page.none_so_certain", most=most))
     else:
         st.markdown(
             say("labelling_page.taken", n=len(taken), of=len(guesses)) + " " + say("labelling_page.wrong", n=wrong)
