@@ -21,8 +21,8 @@ from core.data.report import Photo
 BITS = (
     8  # of 64 may differ in the hashes of a candidate: no copy of 1,000 of photos, textures and digits differs in more
 )
-# Correlation of the small grey pictures. Of 2,425 photos, textures and digits one pair of different ones reaches it: two
-# chequered boards, one mirrored, whose colours and hashes tell them apart.
+# Correlation of the small grey pictures. Of 2,425 photos, textures and digits one pair of different ones reaches it:
+# two chequered boards, one mirrored, whose colours and hashes tell them apart.
 LIKENESS = 0.99
 COLOUR_LEVELS = 4.0  # of 255, root mean square: how far the small pictures' colours may be apart
 COLOUR_GAIN = (0.7, 1.43)  # brightening a photo by a factor multiplies its colours too
