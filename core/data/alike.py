@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from core.data.facts import COLOUR_SIDE, SMALL_BYTES, SMALL_SIDE, Facts
 from core.data.report import Photo
 
-BITS = (
-    8  # of 64 may differ in the hashes of a candidate: no copy of 1,000 of photos, textures and digits differs in more
-)
+BITS = 8  # of 64 may differ in the hashes of a candidate: of 1,000 copies of real pictures none differs in more
 # Correlation of the small grey pictures. Of 2,425 photos, textures and digits one pair of different ones reaches it:
 # two chequered boards, one mirrored, whose colours and hashes tell them apart.
 LIKENESS = 0.99
