@@ -9,6 +9,7 @@ from core.data.report import PARTS, DatasetReport, Part, Photo
 from core.doctor.report import Case, Suggestion
 
 Groups = Sequence[Sequence[Photo]]
+SERIES = 8  # nobody saves one picture so often: it is a recording by a camera that hardly moved, and wanted
 
 
 def find_copies(report: DatasetReport, facts: Mapping[str, Facts]) -> dict[str, Iterable[Case]]:
@@ -63,7 +64,8 @@ def _near(homes: Groups, facts: Mapping[str, Facts]) -> Iterable[Case]:
         ordered = sorted(one_each, key=_largest_first)
         paths = tuple(photo.path for photo in ordered)
         values = {"n": len(paths), "width": ordered[0].width, "height": ordered[0].height}
-        yield Case(paths, _confidence(ordered, facts), Suggestion("aside", paths[1:], "copy"), values)
+        suggestion = Suggestion("aside", paths[1:], "copy") if len(paths) < SERIES else None
+        yield Case(paths, _confidence(ordered, facts), suggestion, values)
 
 
 def _torn(groups: Groups, facts: Mapping[str, Facts]) -> Iterable[Case]:

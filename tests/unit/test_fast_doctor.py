@@ -78,6 +78,14 @@ def test_of_near_copies_the_largest_is_kept(folder):
     assert case.confidence > 0.99
 
 
+def test_of_a_long_series_nothing_is_set_aside(folder):
+    for number in range(10):
+        write(folder / f"ant/frame {number}.jpg", coloured(3), quality=60 + number)
+    case = examine(folder)["near_copies"].cases[0]
+    assert len(case.paths) == 11
+    assert case.suggestion is None
+
+
 @pytest.mark.parametrize("quality", [None, 60])
 def test_one_picture_in_two_classes_is_left_to_the_person(folder, quality):
     if quality is None:
