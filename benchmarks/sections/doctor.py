@@ -29,7 +29,7 @@ of processor time a photo: {spent}.
     return f"""## Copies
 
 5 % of each set planted once more, saved anew in one way each; pairs of paths in one group count. Sets: {sets}. In the sets
-as they are, {untouched} pairs are told. {where(found)}
+as they are, {untouched} pairs are told. The limits were chosen on these same sets, so another one may fare worse. {where(found)}
 
 {table("| planted | found | of | told wrongly | precision | recall | goal |", rows)}
 {beside if hashes else ""}
@@ -62,7 +62,9 @@ def fast_doctor(found: dict | None) -> str:
     return f"""## The doctor's fast findings
 
 Each class in turn brightened by 15 %, all others saved again as they are; and 5 % of the photos blurred by a Gaussian of
-a share of their shorter side. Photos below 128 pixels aren't judged for blur. {where(found)}
+a share of their shorter side. Photos below 128 pixels aren't judged for blur. The goal, a planted shortcut found on every
+set, is not met where a class has few photos: brightness by nature differs as much there. The limits were chosen on these
+same sets, so another one may fare worse. {where(found)}
 
 {table("| set | photos of the smallest class | brightened classes found | shortcuts in the set as it is | blurred found | blur told wrongly |", rows)}
 
