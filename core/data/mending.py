@@ -67,9 +67,10 @@ def rename_class(dataset: Dataset, old: str, new: str) -> Step:
 def confirm(dataset: Dataset, labels: Mapping[str, str]) -> Step:
     """Say of many photos at once what each shows."""
     report = read_report(dataset)
+    meant = {label: class_name(report, label) for label in set(labels.values())}
     of_label: defaultdict[str, list[str]] = defaultdict(list)
     for path, label in labels.items():
-        of_label[class_name(report, label)].append(path)
+        of_label[meant[label]].append(path)
     changes = [Change(tuple(paths), "label", label) for label, paths in sorted(of_label.items())]
     return _write(dataset, "confirm", changes, n=len(labels))
 
