@@ -91,7 +91,7 @@ def _certain(chosen: Dataset, guesses: Sequence[Proposal]) -> None:
 def _class(chosen: Dataset, report: DatasetReport, label: str, taken: Sequence[Proposal]) -> None:
     """The photos that would get one class, the most certain first."""
     st.markdown(f"**{panels.plain(label)}** · {say('photos.count', n=len(taken))}")
-    if len(taken) > SHOWN and st.toggle(say("labelling_page.all", n=len(taken)), key=f"all_of_{label}"):
+    if st.toggle(say("labelling_page.pick", n=len(taken)), key=f"all_of_{label}"):
         mend.panel(chosen, report, shown=[one.path for one in taken], key=f"guessed_{label}")
         return
     photos = {photo.path: photo for photo in report.unlabelled}
