@@ -10,9 +10,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from core.doctor.confusable import interval
 from core.doctor.deep import Deep, examine_deep
+from core.doctor.labels import _odds
 from core.doctor.neighbours import nearest
 from core.doctor.outliers import strangeness
-from core.doctor.probe import folded, grouped, learn
+from core.doctor.probe import Answers, folded, grouped, learn
 from core.doctor.report import Diagnosis
 from core.doctor.space import directions
 from tests.blobs import WIDTH, blobs, flipped, name, report_of
@@ -51,7 +52,7 @@ def test_planted_label_errors_are_found_with_the_class_they_show(seed: int) -> N
         assert case.values == {"label": LETTERS[said[place]], "other": LETTERS[labels[place]]}
     sure = [case.confidence for case in found.cases]
     assert sure == sorted(sure, reverse=True)
-    assert 0.77 < sure[-1] <= sure[0] <= 1
+    assert 0.75 <= sure[-1] <= sure[0] <= 1
 
 
 def test_a_clean_set_has_no_label_error_and_its_accuracy_is_told() -> None:
@@ -158,6 +159,21 @@ def test_one_class_cut_in_two_at_random_is_told_as_two_that_look_alike() -> None
     assert (case.values["first"], case.values["second"]) == ("c", "d")
     assert int(str(case.values["low"])) < 50 < int(str(case.values["high"]))
     assert {said[int(path[:4])] for path in case.paths} == {2, 3}
+
+
+def test_a_class_that_is_often_mistaken_for_another_needs_more_to_doubt_a_label() -> None:
+    # Two photos of each class; the first class often looks like the second and never like the third.
+    probabilities = np.array(
+        [[0.2, 0.7, 0.1], [0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.4, 0.1, 0.5]],
+        np.float32,
+    )
+    answers = Answers(probabilities.astype(np.float32), np.ones(6, bool))
+    odds, other = _odds(answers, np.array([0, 0, 1, 1, 2, 2]))
+    assert other.tolist()[:2] == [1, 1]
+    # Of the first class's means, 0.35, 0.55 and 0.1, the second is 0.55 / 0.325 = 1.692 times the mean of the others.
+    assert odds[0] == pytest.approx(0.7 / 0.2 / 1.692**0.5, rel=1e-3)
+    # The third class's: 0.25, 0.1, 0.65; the first is 0.25 / 0.175 = 1.429 times the mean of the others.
+    assert odds[5] == pytest.approx(0.4 / 0.5 / 1.429**0.5, rel=1e-3)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
