@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks.results import read
 from benchmarks.sections import where
 from benchmarks.sections.compare import compare
+from benchmarks.sections.deep_doctor import deep_doctor
 from benchmarks.sections.doctor import copies, fast_doctor
 from benchmarks.sections.engine import depths, forward, gpu
 from benchmarks.sections.growth import growth
@@ -23,7 +24,7 @@ Figures are of the machine and day given; read ratios rather than seconds, for o
 def main() -> None:
     parts = [INTRODUCTION, first_model(read("first_model")), server(read("server")), scan(read("scan"))]
     parts.append(upload(read("upload")))
-    parts += [copies(read("copies")), fast_doctor(read("fast_doctor"))]
+    parts += [copies(read("copies")), fast_doctor(read("fast_doctor")), deep_doctor(read("deep_doctor"))]
     parts += [compare(read("compare")), depths(read("depths")), forward(read("forward")), gpu(read("gpu"))]
     parts += [profile(read("profile")), growth(read("growth")), start(read("start"))]
     README.write_text("\n".join(part for part in parts if part), "utf-8")
