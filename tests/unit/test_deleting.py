@@ -72,8 +72,8 @@ def test_what_a_crash_left_of_a_deletion_goes_with_the_next(workspace):
 
 
 def test_photos_in_a_folder_on_the_server_stay_there(workspace, tmp_path):
-    folder = make_folder(tmp_path / "outside", per_class=2)
-    dataset = datasets.create(workspace, "outside", "server", folder)
+    folder = make_folder(tmp_path / "elsewhere", per_class=2)
+    dataset = datasets.create(workspace, "elsewhere", "server", folder)
     scanning.work(dataset)
     deleting.delete(workspace, dataset)
     assert len(list(folder.rglob("*.jpg"))) == 6

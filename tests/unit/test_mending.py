@@ -267,8 +267,8 @@ def test_photos_are_added_whole_wherever_it_was_killed(tmp_path, shapes, monkeyp
 
 
 def test_a_folder_on_the_server_is_looked_at_again_and_mends_stay(tmp_path):
-    folder = make_folder(tmp_path / "outside", per_class=3)
-    dataset = datasets.create(Workspace(tmp_path / "workspace"), "outside", "server", folder)
+    folder = make_folder(tmp_path / "elsewhere", per_class=3)
+    dataset = datasets.create(Workspace(tmp_path / "workspace"), "elsewhere", "server", folder)
     scanning.work(dataset)
     mending.move(dataset, ["circle/000.jpg"], "square")
     draw("circle", 77).save(folder / "circle/new.jpg")
