@@ -199,7 +199,9 @@ def by_names(folder: Path) -> dict[str, Any]:
         told["on disk"] = sum(write_if_possible(root, name, jpeg(place)) for place, name in enumerate(NAMES))
         told["scanned"] = summary(scan(root))
     inside = (folder / "workspace" / "me" / "datasets", root)
-    found = [path for path in folder.parent.rglob("outside.jpg*") if not any(path.is_relative_to(home) for home in inside)]
+    found = [
+        path for path in folder.parent.rglob("outside.jpg*") if not any(path.is_relative_to(home) for home in inside)
+    ]
     told["outside"] = [str(path) for path in found]
     return told
 

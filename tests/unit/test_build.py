@@ -24,6 +24,8 @@ from core.models.stages import split
 from core.models.weights import WeightsFile, find, import_file
 from core.training.kept import normalised
 
+pytestmark = pytest.mark.slow
+
 # One of each family: a side of the photo that its architecture allows and that makes it quick, and its last layer.
 MEMBERS = {
     "alexnet": (64, "classifier.6"),

@@ -27,6 +27,8 @@ from core.training.keys import plain_features, store
 from core.workspace import Workspace
 from tests.photos import CLASSES, make_folder
 
+pytestmark = pytest.mark.slow
+
 WAIT_SECONDS = 120.0
 
 

@@ -17,6 +17,8 @@ from core.data.drawn.noise import HEIGHT, WIDTH, noise
 from core.data.drawn.photograph import photograph
 from core.data.scan import scan
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:

@@ -26,6 +26,8 @@ from tests.hostile import (
 )
 from tests.opened import outcome, reason_for
 
+pytestmark = pytest.mark.slow
+
 # Limits
 
 

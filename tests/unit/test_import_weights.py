@@ -20,6 +20,8 @@ from core.models.load import load_state
 from core.models.registry import Backbone, backbone
 from core.models.weights import find, import_file
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def mnasnet(tmp_path) -> tuple[Backbone, Path]:

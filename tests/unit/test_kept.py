@@ -28,6 +28,8 @@ from core.training.kept import Kept, Recipe, Stopped, keep
 from core.words import say
 from tests.photos import make_folder
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 NAME = "efficientnet_lite0"
 LAST = Recipe("w", frozen_stages=7, augment="flip", views=2, features=True, activations=True)

@@ -12,6 +12,8 @@ from core.models import speed
 from core.models.registry import backbone
 from core.models.speed import Speed, estimate_seconds, load, measure, save
 
+pytestmark = pytest.mark.slow
+
 KNOWN = Speed(
     "mnasnet0_5",
     device="a",

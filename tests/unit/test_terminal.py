@@ -59,7 +59,8 @@ def test_doctor_finds_what_was_planted_and_tells_it_in_one_object(tmp_path):
     assert "stripes/a_square.jpg" in found["label_error"]["photos"]
     for row in answer["findings"]:
         assert 0 <= row["confidence"] <= 1
-        assert row["title"] and row["meaning"]
+        assert row["title"]
+        assert row["meaning"]
     assert answer["images"] == 45
     assert 0.5 < answer["accuracy"] <= 1
     assert "comparing the photos" in words

@@ -30,6 +30,8 @@ from core.training.fit import fit
 from core.training.run import Folders
 from tests.photos import make_folder
 
+pytestmark = pytest.mark.slow
+
 SEED = 3
 CLASSES = 3
 CLOSE = 1e-4  # of the losses, relative; measured: 2e-5 at most
