@@ -24,19 +24,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         for answer in options.job(options):
-            print(json.dumps(answer, ensure_ascii=False), flush=True)
+            print(_json(answer), flush=True)
     except CoreError as error:
         print(f"{error.message}\n{error.hint}", file=sys.stderr)
-        print(json.dumps({"error": error.message, "hint": error.hint, "key": error.key}, ensure_ascii=False))
+        print(_json({"error": error.message, "hint": error.hint, "key": error.key}))
         return 2
     except KeyboardInterrupt:
         print(say("terminal.interrupted"), file=sys.stderr)
         return 1
     except Exception as error:
         traceback.print_exc()
-        print(json.dumps({"error": f"{type(error).__name__}: {error}"}, ensure_ascii=False))
+        print(_json({"error": f"{type(error).__name__}: {error}"}))
         return 1
     return 0
+
+
+def _json(answer: dict[str, Any]) -> str:
+    """One line that this terminal can show: letters that it can't, and names that aren't UTF-8, as ``\\u`` escapes."""
+    text = json.dumps(answer, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return json.dumps(answer)
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("source", type=Path, metavar="FOLDER")
     predict = _command(commands, "predict", jobs.predict_job)
     predict.add_argument("run", type=Path, metavar="RUN_DIR")
-    predict.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    predict.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=say("many.paths"))
+    predict.add_argument("--csv", type=Path, metavar="FILE", help=say("many.csv"))
     _command(commands, "backbones", jobs.backbones_job)
     return parser
 

@@ -13,7 +13,6 @@ from core import recipes
 from core.config import TrainConfig
 from core.data.archive import open_source
 from core.data.facts import Facts
-from core.data.image import PHOTO_SUFFIXES, UnusablePhoto
 from core.data.report import DatasetReport, LeftOut, Sample, Split
 from core.data.scan import scan
 from core.data.split import split
@@ -21,6 +20,8 @@ from core.doctor.guesses import guess_now
 from core.doctor.report import flat
 from core.errors import ConfigError, DataError, RunError
 from core.events import Ended, EpochEnded, Failed, Progress, WeightsReady
+from core.inference import batch
+from core.inference.answers_file import table_at
 from core.models import registry
 from core.models.freeze import resolve_scope
 from core.runs import RunDirectory, state, store
@@ -129,14 +130,14 @@ def evaluate_job(options: argparse.Namespace) -> Iterator[Json]:
 def predict_job(options: argparse.Namespace) -> Iterator[Json]:
     from core.inference.predictor import Predictor
 
-    predictor = Predictor.load(RunDirectory(options.run))
-    paths = list(_photos_at(options.paths))
-    for path, answer in zip(paths, predictor.predict(paths), strict=True):
-        if isinstance(answer, UnusablePhoto):
-            yield {"path": str(path), "label": None, "confidence": None, "top": [], "error": answer.message}
-        else:
-            top = [{"label": label, "confidence": chance} for label, chance in answer.top[:5]]
-            yield {"path": str(path), "label": answer.label, "confidence": answer.confidence, "top": top}
+    # Typing mistakes are told before a long unpacking; the photos of zips lie in a folder that goes at the end.
+    with table_at(options.csv) as add_row, tempfile.TemporaryDirectory(prefix="graft-") as scratch:
+        predictor = Predictor.load(RunDirectory(options.run))
+        photos = batch.Photos(options.paths, Path(scratch))
+        for answer in batch.watched(batch.answers(predictor, photos), photos.total, _tell_batch):
+            add_row(answer)
+            yield answer.to_json()
+    sys.stderr.write("\n")
 
 
 def backbones_job(options: argparse.Namespace) -> Iterator[Json]:
@@ -250,17 +251,6 @@ def _as_error(failed: Failed) -> Exception:
     return RuntimeError(failed.detail)
 
 
-def _photos_at(paths: list[Path]) -> Iterator[Path]:
-    """Files as named, folders as the photos below them."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file())
-        elif path.exists():
-            yield path
-        else:
-            raise DataError("terminal.no_file", path=str(path))
-
-
 def _last(generator: Iterator[Any], each: Callable[[Any], None]) -> Any:
     """Run a generator to its end, looking at what it yields; returns what it returns."""
     while True:
@@ -272,6 +262,12 @@ def _last(generator: Iterator[Any], each: Callable[[Any], None]) -> Any:
 
 def _tell_count(done: int, total: int) -> None:
     sys.stderr.write("\r" + say("terminal.scanned", done=done, total=total))
+    sys.stderr.flush()
+
+
+def _tell_batch(told: batch.Progress) -> None:
+    line = say("many.progress", done=told.done, n=told.total, speed=f"{told.per_second:.1f}")
+    sys.stderr.write(f"\r\x1b[K{line}")
     sys.stderr.flush()
 
 
