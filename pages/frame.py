@@ -13,7 +13,9 @@ ICONS = {
     "train": ":material/show_chart:",
     "results": ":material/fact_check:",
     "try_it": ":material/center_focus_strong:",
+    "compare": ":material/compare_arrows:",
 }
+BESIDE = ("compare",)  # no step on the way: it looks back at several runs
 
 
 def main() -> None:
@@ -24,7 +26,7 @@ def main() -> None:
         step: st.Page(
             f"{step}.py", title=say(f"frame.{step}"), icon=ICONS[step], url_path=step, default=step == "start"
         )
-        for step in STEPS
+        for step in (*STEPS, *BESIDE)
     }
     st.session_state["pages"] = pages
     chosen = st.navigation(list(pages.values()), position="hidden")
@@ -35,6 +37,8 @@ def main() -> None:
             for number, step in enumerate(STEPS):
                 label = say(f"frame.{step}") if number == 0 else f"{number}. {say(f'frame.{step}')}"
                 st.page_link(pages[step], label=label, icon=ICONS[step], query_params=state.place())
+        for page in BESIDE:
+            st.page_link(pages[page], label=say(f"frame.{page}"), icon=ICONS[page], query_params=state.place())
         st.caption(say("frame.private"))
     chosen.run()
 

@@ -70,6 +70,8 @@ def _recent() -> None:
         for run, info in listed:
             label = panels.run_label(run, info)
             st.page_link(pages["train"], label=label, icon=":material/show_chart:", query_params={state.RUN: run.id})
+        if len(listed) > 1:
+            st.page_link(pages["compare"], label=say("compare.open_start"), icon=":material/compare_arrows:")
 
 
 main()

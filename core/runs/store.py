@@ -1,7 +1,8 @@
 """A run's directory: the only place that knows its file names. Torch-free.
 
-One writer each: the page writes ``config.json`` and ``split.json`` once and the flags ``stop`` and ``resume``; the
-worker writes the rest. Nothing says what state a run is in; that is folded from the events (``core.runs.state``).
+One writer each: the page writes ``config.json`` and ``split.json`` once, ``notes.json``, and the flags ``stop`` and
+``resume``; the worker writes the rest. Nothing says what state a run is in; that is folded from the events
+(``core.runs.state``).
 """
 
 import json
@@ -88,6 +89,16 @@ class RunDirectory:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.json"
+
+    @property
+    def notes(self) -> Path:
+        """What a person wrote about it: name, note, star (``core.runs.notes``)."""
+        return self.path / "notes.json"
+
+    @property
+    def validation(self) -> Path:
+        """What the network of the best epoch said about the validation photos, before they taught it as well."""
+        return self.path / "validation.json"
 
     @property
     def kept(self) -> Path:
@@ -224,8 +235,9 @@ def open_run(parent: Path, identifier: str) -> RunDirectory:
 
 
 def all_runs(parent: Path) -> list[RunDirectory]:
-    """Every run below ``parent``, newest first."""
+    """Every run below ``parent``, newest first; one that is being deleted has a name with a dot, and is none."""
     if not parent.is_dir():
         return []
     names = sorted((entry.name for entry in os.scandir(parent) if entry.is_dir()), reverse=True)
-    return [RunDirectory(parent / name) for name in names if (parent / name / "config.json").exists()]
+    whole = (name for name in names if not name.startswith(".") and (parent / name / "config.json").exists())
+    return [RunDirectory(parent / name) for name in whole]

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 ASSETS = Path(__file__).parent.parent.parent / "assets"
 STAT_WIDTH = 150  # pixels below which numbers wrap to the next line
+CARD_WIDTH = 260
 
 
 def stat_row(stats: Sequence[tuple[str, str, str | None]]) -> None:
@@ -20,6 +21,11 @@ def stat_row(stats: Sequence[tuple[str, str, str | None]]) -> None:
 def card(name: str, *, chosen: bool = False) -> DeltaGenerator:
     """A bordered box as high as its neighbours; ``chosen`` ones have the border of what is in use (see ``look``)."""
     return st.container(border=True, height="stretch", key=f"card_{'chosen' if chosen else 'open'}_{name}")
+
+
+def card_grid() -> DeltaGenerator:
+    """Cards side by side as far as there is room; on a phone one below the other."""
+    return st.grid("auto", min_column_width=CARD_WIDTH, gap="small")
 
 
 def empty_state(picture: str, text: str, *, key: str) -> DeltaGenerator:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.data.image import UnusablePhoto
 from core.data.thumbnails import thumbnail
 from core.errors import CoreError
-from core.runs import RunDirectory, RunInfo, RunState
+from core.runs import RunDirectory, RunInfo, RunState, notes
 from core.words import say
 from pages.parts import state
 
@@ -76,8 +76,9 @@ def photo_grid(root: str, photos: Sequence[tuple[str, str]], captions: Sequence[
 
 
 def run_label(run: RunDirectory, info: RunInfo) -> str:
-    """``leaves · Fast · 21 Nov 05:15``."""
-    return f"{plain(info.title)} · {say(f'model.preset.{info.config.preset}')} · {moment(info.created)}"
+    """``leaves · Fast · 21 Nov 05:15``, with the name that the run was given instead of its photos'."""
+    name = plain(notes.title(info, notes.read(run)))
+    return f"{name} · {say(f'model.preset.{info.config.preset}')} · {moment(info.created)}"
 
 
 def ending(known: RunState) -> str:

@@ -1,7 +1,7 @@
 """Who is here and what they are looking at: every session and query key of the app, each behind a typed function."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -21,8 +21,10 @@ from core.workspace import Workspace, default_root
 
 DATASET = "set"  # query key of the data set's id
 RUN = "run"  # query key of the run's id
+COMPARED = "runs"  # query key of the ids of runs side by side, with commas between
+MOST_COMPARED = 4
 # Query keys of photos on their way in.
-UPLOAD: dict[intake.Purpose, str] = {"dataset": "upload", "classes": "classes", "try": "tried"}
+UPLOAD: dict[intake.Purpose, str] = {"dataset": "upload", "classes": "classes", "try": "tried", "many": "many"}
 ASSETS = Path(__file__).parent.parent.parent / "assets"
 
 
@@ -149,6 +151,27 @@ def results_of(run: RunDirectory) -> Results | None:
     return _results(str(run.metrics), run.metrics.stat().st_mtime)
 
 
+def compared() -> tuple[str, ...] | None:
+    """What the address names as runs side by side, or what was chosen last; None while nobody has chosen.
+
+    It may hold anything: whoever opens these runs finds out which there are.
+    """
+    given = st.query_params.get(COMPARED)
+    if given is None:
+        return st.session_state.get("compared")
+    return tuple(dict.fromkeys(given[:400].split(",")))
+
+
+def choose_compared(identifiers: Sequence[str]) -> None:
+    """Put them into the address, so that a link opens the same comparison."""
+    st.session_state["compared"] = tuple(identifiers)
+    wanted = ",".join(identifiers)
+    if not wanted:
+        st.query_params.pop(COMPARED, None)
+    elif st.query_params.get(COMPARED) != wanted:
+        st.query_params[COMPARED] = wanted
+
+
 def upload(purpose: intake.Purpose) -> Upload:
     """The place this tab's photos arrive in; its id is in the address, so that a reload goes on where it was."""
     key = f"upload_{purpose}"
@@ -174,6 +197,16 @@ def forget_upload(purpose: intake.Purpose) -> None:
     """The photos have become something else, or are done with: the next upload begins anew."""
     st.session_state.pop(f"upload_{purpose}", None)
     st.query_params.pop(UPLOAD[purpose], None)
+
+
+def leave_upload(purpose: intake.Purpose) -> None:
+    """The page shows something else: the upload stays, and is no longer in the address."""
+    st.query_params.pop(UPLOAD[purpose], None)
+
+
+def has_upload(purpose: intake.Purpose) -> bool:
+    """Whether the address names one."""
+    return UPLOAD[purpose] in st.query_params
 
 
 def changes(preset: str) -> dict[str, object]:

@@ -45,7 +45,7 @@ def thinned(points: Sequence[Point], longest: int) -> list[Point]:
     step = -(-len(points) // max(1, longest))
     if step <= 1:
         return list(points)
-    best = _best(points)
+    best = best_of(points)
     last = len(points) - 1
 
     def kept(place: int) -> bool:
@@ -62,9 +62,9 @@ def curves(points: Sequence[EpochPoint], metric: Metric, loss: str | None = None
 
     ``loss`` is the name of the run's L(θ); its regulariser λR(θ), where it has one, is drawn beside it.
     """
-    places = _places(points)
-    train = [_value(point, metric, "train") for point in points]
-    validation = [_value(point, metric, "val") for point in points]
+    places = places_of(points)
+    train = [value_of(point, metric, "train") for point in points]
+    validation = [value_of(point, metric, "val") for point in points]
     mode = "lines+markers" if len(points) <= 20 else "lines"
     hover = {name: say(f"charts.curves.hover.{metric}", name=say(f"charts.curves.{name}")) for name in _SERIES}
     traces = [_line("train", places, train, mode, hover["train"], LIGHT.train, "dot", "circle-open")]
@@ -127,23 +127,23 @@ def curves_alt(points: Sequence[EpochPoint], metric: Metric, loss: str | None = 
         return say("charts.curves.alt.nothing", chart=chart)
     lines = []
     for series, part in (("train", "train"), ("validation", "val")):
-        values = [value for point in points if (value := _value(point, metric, part)) is not None]
+        values = [value for point in points if (value := value_of(point, metric, part)) is not None]
         if values:
-            first, last = _spoken(values[0], metric), _spoken(values[-1], metric)
+            first, last = spoken(values[0], metric), spoken(values[-1], metric)
             key = series if len(values) > 1 else f"{series}_now"
             lines.append(say(f"charts.curves.alt.{key}", first=first, last=last))
     penalties = [point.penalty for point in points if point.penalty is not None]
     if metric == "loss" and penalties:
-        first, last = _spoken(penalties[0], metric), _spoken(penalties[-1], metric)
+        first, last = spoken(penalties[0], metric), spoken(penalties[-1], metric)
         lines.append(
             say(f"charts.curves.alt.{'penalty' if len(penalties) > 1 else 'penalty_now'}", first=first, last=last)
         )
-    places = _places(points)
+    places = places_of(points)
     sentences = [say("charts.curves.alt.over", chart=chart, n=places[-1], lines=listed(lines))]
-    best = _best(points)
-    if best is not None and (value := _value(best, metric, "val")) is not None:
+    best = best_of(points)
+    if best is not None and (value := value_of(best, metric, "val")) is not None:
         place = places[next(i for i, point in enumerate(points) if point is best)]
-        sentences.append(say("charts.curves.alt.best", epoch=place, value=_spoken(value, metric)))
+        sentences.append(say("charts.curves.alt.best", epoch=place, value=spoken(value, metric)))
     if 0 < (boundary := _head_epochs(points)) < places[-1]:
         sentences.append(say("charts.curves.alt.finetune", epoch=boundary))
     return " ".join(sentences)
@@ -152,11 +152,11 @@ def curves_alt(points: Sequence[EpochPoint], metric: Metric, loss: str | None = 
 _SERIES = ("train", "validation")
 
 
-def _value(point: EpochPoint, metric: Metric, part: str) -> float | None:
+def value_of(point: EpochPoint, metric: Metric, part: str) -> float | None:
     return getattr(point, f"{part}_{metric}")
 
 
-def _best(points: Sequence[EpochPoint]) -> EpochPoint | None:
+def best_of(points: Sequence[EpochPoint]) -> EpochPoint | None:
     """The latest that was the best when it ended: the one whose weights are kept."""
     return next((point for point in reversed(points) if point.best), None)
 
@@ -165,7 +165,7 @@ def _head_epochs(points: Sequence[EpochPoint]) -> int:
     return max((point.epoch for point in points if point.phase == "head"), default=0)
 
 
-def _places(points: Sequence[EpochPoint]) -> list[int]:
+def places_of(points: Sequence[EpochPoint]) -> list[int]:
     """Each epoch's place on the axis: fine-tuning goes on counting where the head ended."""
     before = _head_epochs(points)
     return [point.epoch if point.phase == "head" else before + point.epoch for point in points]
@@ -190,7 +190,7 @@ def _line(
 
 
 def _best_mark(points: Sequence[EpochPoint], places: list[int], values: list[float | None]) -> list[dict[str, Any]]:
-    best = _best(points)
+    best = best_of(points)
     here = [i for i, point in enumerate(points) if point is best and values[i] is not None]
     if not here:
         return []
@@ -283,5 +283,5 @@ def _phases(points: Sequence[EpochPoint], edge: str) -> dict[str, Any]:
     }
 
 
-def _spoken(value: float, metric: Metric) -> str:
+def spoken(value: float, metric: Metric) -> str:
     return percent(value) if metric == "accuracy" else f"{value:.2f}"
