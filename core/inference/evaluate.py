@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.data.image import UnusablePhoto
 from core.data.report import Sample
 from core.events import Progress
+from core.inference.calibration import tempered
 from core.inference.metrics import Answer, Results
 from core.inference.predictor import Prediction, Predictor
 
@@ -18,8 +19,13 @@ TOP_KEPT = 5  # classes a stored answer remembers: enough for the mistakes, smal
 REPORT_EVERY = 32
 
 
-def evaluate(predictor: Predictor, samples: Sequence[Sample], root: Path) -> Iterator[Progress]:
-    """Yield progress; returns ``Results`` in the order of ``samples``. Photos that can't be read are listed apart."""
+def evaluate(
+    predictor: Predictor, samples: Sequence[Sample], root: Path, temperature: float | None = None
+) -> Iterator[Progress]:
+    """Yield progress; returns ``Results`` in the order of ``samples``. Photos that can't be read are listed apart.
+
+    ``temperature`` changes no answer: it is noted, with how sure the model would be at it.
+    """
     answers: list[Answer] = []
     unreadable: list[str] = []
     places = {name: place for place, name in enumerate(predictor.card.classes)}
@@ -32,25 +38,38 @@ def evaluate(predictor: Predictor, samples: Sequence[Sample], root: Path) -> Ite
             if isinstance(prediction, UnusablePhoto):
                 unreadable.append(sample.path)
             else:
-                answers.append(_answer(sample, prediction, places))
+                answers.append(_answer(sample, prediction, places, temperature))
         done += len(chunk)
         speed = done / max(time.monotonic() - began, 1e-9)
         yield Progress(phase="test", done=done, total=len(samples), per_second=speed)
-    return Results(predictor.card.classes, tuple(answers), tuple(unreadable))
+    return Results(predictor.card.classes, tuple(answers), tuple(unreadable), temperature)
 
 
-def _answer(sample: Sample, prediction: Prediction, places: dict[str, int]) -> Answer:
+def _answer(sample: Sample, prediction: Prediction, places: dict[str, int], temperature: float | None) -> Answer:
     top = tuple((places[label], round(chance, 6)) for label, chance in prediction.top[:TOP_KEPT])
-    return Answer(sample.path, sample.target, top)
+    chances = np.array([[chance for _, chance in prediction.top]])
+    return Answer(sample.path, sample.target, top, _calibrated(chances, temperature)[0])
+
+
+def _calibrated(probabilities: NDArray[np.floating], temperature: float | None) -> list[float | None]:
+    """How sure of its answer the model would be at this temperature, photo by photo."""
+    if temperature is None:
+        return [None] * len(probabilities)
+    return [round(float(chance), 6) for chance in tempered(probabilities, temperature).max(axis=1)]
 
 
 def from_probabilities(
-    classes: tuple[str, ...], samples: Sequence[Sample], probabilities: NDArray[np.float32]
+    classes: tuple[str, ...],
+    samples: Sequence[Sample],
+    probabilities: NDArray[np.float32],
+    temperature: float | None = None,
 ) -> Results:
     """``Results`` of (samples, classes) probabilities, ranked as ``Predictor.predict`` ranks them."""
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_KEPT]
     answers = (
-        Answer(sample.path, sample.target, tuple((int(place), round(float(row[place]), 6)) for place in top))
-        for sample, row, top in zip(samples, probabilities, order, strict=True)
+        Answer(sample.path, sample.target, tuple((int(place), round(float(row[place]), 6)) for place in top), sure)
+        for sample, row, top, sure in zip(
+            samples, probabilities, order, _calibrated(probabilities, temperature), strict=True
+        )
     )
-    return Results(classes, tuple(answers), ())
+    return Results(classes, tuple(answers), (), temperature)

@@ -1,21 +1,24 @@
 """Scores from counts: pure, free of torch, each with where its formula comes from."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-FORMAT = 1
-# The 97.5 % quantile of the standard normal: two-sided 95 %.
-Z_95 = 1.959963984540054
+from core.inference.intervals import Interval, wilson
+
+FORMAT = 2  # 1 knew no temperature
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said about one test photo. ``top`` holds (class number, probability), likeliest first."""
+    """What the model said about one test photo. ``top`` holds (class number, probability), likeliest first.
+
+    ``calibrated`` is the likeliest class's probability at the run's temperature; None where there is none.
+    """
 
     path: str
     target: int
     top: tuple[tuple[int, float], ...]
+    calibrated: float | None = None
 
     @property
     def predicted(self) -> int:
@@ -40,7 +43,18 @@ class ClassScore:
     precision: float | None
     recall: float | None
     f1: float | None
-    interval: tuple[float, float]  # of the recall
+    interval: Interval  # of the recall
+    called: int  # photos that were taken for it, rightly or not
+    precision_interval: Interval
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Two classes that are mixed up: photos of ``true`` that were taken for ``predicted``, both class numbers."""
+
+    true: int
+    predicted: int
+    photos: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,8 @@ class Results:
     classes: tuple[str, ...]
     answers: tuple[Answer, ...]
     unreadable: tuple[str, ...] = ()
+    # Fitted on the validation photos, of the network before they taught it as well (core/training/judged.py).
+    temperature: float | None = None
 
     @property
     def total(self) -> int:
@@ -64,7 +80,7 @@ class Results:
         return self.correct / max(1, self.total)
 
     @property
-    def interval(self) -> tuple[float, float]:
+    def interval(self) -> Interval:
         return wilson(self.correct, self.total)
 
     def confusion(self) -> list[list[int]]:
@@ -78,10 +94,24 @@ class Results:
         matrix = self.confusion()
         return [_class_score(label, place, matrix) for place, label in enumerate(self.classes)]
 
+    def mistakes(self) -> list[Mistake]:
+        """Every pair of classes that was mixed up, the most frequent first."""
+        cells = [(i, j, count) for i, row in enumerate(self.confusion()) for j, count in enumerate(row)]
+        found = [Mistake(i, j, count) for i, j, count in cells if count and i != j]
+        return sorted(found, key=lambda mistake: (-mistake.photos, mistake.true, mistake.predicted))
+
+    def cell(self, true: int, predicted: int) -> list[Answer]:
+        """The photos of one class that were taken for another (or the same), the surest first."""
+        inside = [answer for answer in self.answers if (answer.target, answer.predicted) == (true, predicted)]
+        return sorted(inside, key=_surest_first)
+
+    def best(self, count: int) -> list[Answer]:
+        """The right answers it was surest of."""
+        return sorted((answer for answer in self.answers if answer.right), key=_surest_first)[:count]
+
     def worst(self, count: int) -> list[Answer]:
         """The mistakes it was surest of, surest first."""
-        wrong = [answer for answer in self.answers if not answer.right]
-        return sorted(wrong, key=lambda answer: (-answer.confidence, answer.path))[:count]
+        return sorted((answer for answer in self.answers if not answer.right), key=_surest_first)[:count]
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -95,28 +125,25 @@ class Results:
             "classes": list(self.classes),
             "answers": [asdict(answer) for answer in self.answers],
             "unreadable": list(self.unreadable),
+            "temperature": self.temperature,
         }
 
     @classmethod
     def from_json(cls, data: dict) -> "Results":  # type: ignore[type-arg]
         answers = tuple(
-            Answer(row["path"], row["target"], tuple((int(place), float(chance)) for place, chance in row["top"]))
+            Answer(
+                row["path"],
+                row["target"],
+                tuple((int(place), float(chance)) for place, chance in row["top"]),
+                row.get("calibrated"),
+            )
             for row in data["answers"]
         )
-        return cls(tuple(data["classes"]), answers, tuple(data["unreadable"]))
+        return cls(tuple(data["classes"]), answers, tuple(data["unreadable"]), data.get("temperature"))
 
 
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share ``right / total``, both in [0, 1]; (0, 1) where nothing was counted.
-
-    Source: Wilson 1927; Newcombe 1998, "Two-sided confidence intervals for the single proportion", method 3.
-    """
-    if total == 0:
-        return 0.0, 1.0
-    share = right / total
-    centre = (share + Z_95**2 / (2 * total)) / (1 + Z_95**2 / total)
-    half = Z_95 / (1 + Z_95**2 / total) * math.sqrt(share * (1 - share) / total + Z_95**2 / (4 * total**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+def _surest_first(answer: Answer) -> tuple[float, str]:
+    return -answer.confidence, answer.path
 
 
 def _class_score(label: str, place: int, matrix: Sequence[Sequence[int]]) -> ClassScore:
@@ -127,4 +154,5 @@ def _class_score(label: str, place: int, matrix: Sequence[Sequence[int]]) -> Cla
     recall = right / photos if photos else None
     # F1 = 2 right / (photos + called): the harmonic mean without dividing by a zero precision.
     f1 = 2 * right / (photos + called) if photos + called else None
-    return ClassScore(label, photos, right, precision, recall, f1, wilson(right, photos))
+    intervals = wilson(right, photos), wilson(right, called)
+    return ClassScore(label, photos, right, precision, recall, f1, intervals[0], called, intervals[1])

@@ -29,6 +29,7 @@ from core.runs.store import RunDirectory
 from core.training import checkpoint
 from core.training.augment import distinct_views
 from core.training.device import name, pick
+from core.training.judged import keep_validation
 from core.training.kept import FrozenPart, Kept, Recipe, Stopped, keep
 from core.training.obtain import obtain_weights
 from core.training.phases import features_wanted, learn, put_best
@@ -152,6 +153,7 @@ def _finish(run: Run, network: Network, weights: WeightsFile | None, reason: str
 
 def _score(run: Run, network: Network, weights: WeightsFile | None) -> Iterator[Event]:
     """Every answer on the test part, through what Try it uses as well: the same stages, in the same 32 bits."""
+    temperature = keep_validation(run)
     samples = run.split.test
     if not samples:
         return
@@ -159,15 +161,17 @@ def _score(run: Run, network: Network, weights: WeightsFile | None) -> Iterator[
     results = None
     if run.best.phase == "head" and weights is not None:
         with suppress(DataError):  # a photo that can't be read any more: the other way lists it and goes on
-            results = yield from _score_kept(run, network, weights, samples)
+            results = yield from _score_kept(run, network, weights, samples, temperature)
     if results is None:
         yield PhaseStarted(phase="test", total=len(samples))
-        results = yield from evaluate(Predictor.load(run.directory, device=run.device), samples, root)
+        results = yield from evaluate(Predictor.load(run.directory, device=run.device), samples, root, temperature)
     write_atomically(run.directory.metrics, json.dumps(results.to_json(), ensure_ascii=False).encode())
     yield Evaluated(correct=results.correct, total=results.total, accuracy=results.accuracy)
 
 
-def _score_kept(run: Run, network: Network, weights: WeightsFile, samples: tuple[Sample, ...]) -> Iterator[Event]:
+def _score_kept(
+    run: Run, network: Network, weights: WeightsFile, samples: tuple[Sample, ...], temperature: float | None
+) -> Iterator[Event]:
     """With the body as it was, a test photo's features are the same in every run: they are kept as well."""
     recipe = Recipe(
         weights_sha256=weights.sha256, frozen_stages=len(network.stages), augment="none", views=1,
@@ -182,4 +186,4 @@ def _score_kept(run: Run, network: Network, weights: WeightsFile, samples: tuple
     with torch.inference_mode():
         x = torch.from_numpy(kept.features[0][:].astype(np.float32)).to(run.device)
         probabilities = network.head(x).softmax(dim=1).cpu().numpy()
-    return from_probabilities(run.split.classes, samples, probabilities)
+    return from_probabilities(run.split.classes, samples, probabilities, temperature)

@@ -85,10 +85,10 @@ class Loop:
             learnt = tally.score()
             if not math.isfinite(learnt.loss):
                 return self._diverged(best)
-            judged = self._judge()
+            judged, logits = self._judge()
             better = best.update(self.plan.phase, epoch, judged or learnt)
             if better:
-                best.tensors = self.result()
+                best.tensors, best.logits = self.result(), logits
             yield self._event(epoch, learnt, judged, tally.penalty, time.monotonic() - began, better)
             save(lambda done=epoch: self.checkpoint(done, best))
         return "complete"
@@ -170,21 +170,23 @@ class Loop:
         with self._autocast():
             return self.network.head(self.network.run_stages(x, self.plan.first_stage)).float()
 
-    def _judge(self) -> Score | None:
-        """On the validation photos, with averaged weights where they are what will be kept."""
+    def _judge(self) -> tuple[Score | None, Tensor | None]:
+        """On the validation photos, with averaged weights where they are what will be kept; the (n, classes) logits."""
         if not self.photos.val_count:
-            return None
+            return None, None
         for module in (*self.learns, self.network.head):
             module.eval()
         at_once = self.plan.judged_at_once
         while True:
             tally = Tally(self.device)
+            said: list[Tensor] = []
             try:
                 with self._averaged(), torch.inference_mode():
                     for x, targets in self.photos.val(at_once):
                         logits = self._forward(x)
                         tally.add(self.objective.judge(logits, targets), logits, targets)
-                return tally.score()
+                        said.append(logits)
+                return tally.score(), torch.cat(said)
             except (RuntimeError, MemoryError) as error:
                 if not ran_out(error) or at_once == 1:
                     raise
@@ -290,6 +292,8 @@ class Loop:
         tensors |= {f"best.{name}": value for name, value in best.tensors.items()}
         if self.average is not None:
             tensors |= {f"average.{name}": value for name, value in self.average.saved().items()}
+        if best.logits is not None:
+            tensors["judged.logits"] = best.logits
         tensors |= flat_optimizer(self.optimizer)
         meta = {"phase": self.plan.phase, "epoch": epoch, "best": best.to_json(), "batch_size": self.batch_size}
         return Checkpoint(tensors, meta)
@@ -301,5 +305,6 @@ class Loop:
         restore_optimizer(self.optimizer, saved.tensors)
         best.restore(saved.meta["best"])  # type: ignore[arg-type]
         best.tensors = {name: value.to(self.device) for name, value in saved.named("best").items()}
+        best.logits = saved.tensors.get("judged.logits")  # none in a checkpoint of before they were kept
         self.batch_size = int(str(saved.meta["batch_size"]))
         return int(str(saved.meta["epoch"]))

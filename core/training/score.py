@@ -63,7 +63,8 @@ class Tally:
 class Best:
     """The best epoch over all phases: the lowest validation loss, which moves long before accuracy does.
 
-    ``tensors`` are the weights of that epoch; ``stale`` counts epochs since, within the phase.
+    ``tensors`` are the weights of that epoch, ``logits`` what they said about the validation photos, in their order;
+    ``stale`` counts epochs since, within the phase.
     """
 
     phase: Phase | None = None
@@ -73,6 +74,7 @@ class Best:
     stale: int = 0
     head_epoch: int = 0  # the head's best, which fine-tuning began from
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    logits: Tensor | None = None
 
     def update(self, phase: Phase, epoch: int, score: Score) -> bool:
         """Take note of an epoch's score; True where it is the new best."""

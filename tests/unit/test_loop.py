@@ -263,4 +263,4 @@ def test_a_checkpoint_holds_everything_by_name(tmp_path):
     assert isinstance(read, Checkpoint)
     assert_same(dict(read.tensors), dict(saved.tensors))
     kinds = {name.split(".", 1)[0] for name in read.tensors}
-    assert kinds == {"now", "best", "average", "optimizer"}
+    assert kinds == {"now", "best", "average", "judged", "optimizer"}
