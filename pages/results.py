@@ -4,8 +4,9 @@ import streamlit as st
 
 from core import runs
 from core.inference.metrics import Results
+from core.runs import RunDirectory
 from core.words import say
-from pages.parts import panels, scores, state
+from pages.parts import judged, panels, scores, state, trust
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
             st.info(panels.shown(f"data.finding.{note.kind}", **note.values), icon=":material/info:")
     results = state.results_of(run)
     if results is not None and results.total:
-        _show(results, run.split().root_of("test"))
+        _show(run, results, run.split().root_of("test"))
     elif run.has_model:
         st.info(say("results.no_test"), icon=":material/info:")
         panels.next_step("try_it", say("results.next"))
@@ -33,12 +34,14 @@ def main() -> None:
     scores.all_runs(run)
 
 
-def _show(results: Results, root: str) -> None:
+def _show(run: RunDirectory, results: Results, root: str) -> None:
     scores.headline(results)
     panels.next_step("try_it", say("results.next"))
-    scores.confusion(results)
+    judged.confusion(run, results, root)
     scores.per_class(results)
-    scores.worst(results, root)
+    judged.surest(results, root)
+    trust.threshold(results)
+    trust.calibration(results)
 
 
 main()

@@ -1,76 +1,68 @@
-"""A model's score shown: in words with its uncertainty, as a matrix, by class, and by its worst mistakes."""
+"""A model's score shown: in words with its uncertainty, and by class; and every run with its score."""
 
-import hashlib
-from pathlib import Path
-
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from core import runs
-from core.inference.metrics import Answer, Results
+from core.inference.intervals import Estimate, Interval, Macro, macro
+from core.inference.metrics import Results
 from core.runs import RunDirectory, RunInfo
 from core.words import say
-from pages.parts import charts, panels, state
+from pages.parts import panels, state
 from pages.parts.cards import stat_row
-from pages.parts.plot import plot
-
-WORST = 12
 
 
 def headline(results: Results) -> None:
     """``38 of 40 right: between 83 % and 99 % on new photos like these.``"""
-    low, high = results.interval
-    stat_row([(say("results.accuracy"), panels.percent(results.accuracy), say("results.accuracy_help"))])
-    st.markdown(
-        say(
-            "results.in_words",
-            correct=results.correct,
-            n=results.total,
-            low=panels.percent(low),
-            high=panels.percent(high),
+    low, high = _ends(results.interval)
+    average = _macro(np.asarray(results.confusion()))
+    stats = [(say("results.accuracy"), panels.percent(results.accuracy), say("results.accuracy_help"))]
+    if average is not None:
+        for name, estimate in (("balanced", average.balanced_accuracy), ("f1", average.f1)):
+            stats.append((say(f"judge.{name}.label"), panels.percent(estimate.value), say(f"judge.{name}.help")))
+    stat_row(stats)
+    st.markdown(say("judge.in_words", correct=results.correct, n=results.total, low=low, high=high))
+    if average is not None:
+        st.markdown(
+            say(
+                "judge.each_class_alike",
+                balanced=_told(average.balanced_accuracy),
+                precision=_told(average.precision),
+                f1=_told(average.f1),
+            )
         )
-    )
 
 
-def confusion(results: Results) -> None:
-    st.subheader(say("results.confusion"), anchor=False)
-    st.markdown(say("results.confusion_how"))
-    matrix = results.confusion()
-    plot(
-        charts.confusion(matrix, results.classes),
-        key="confusion",
-        alt=charts.confusion_alt(matrix, results.classes),
-        height=min(900, 220 + 34 * len(results.classes)),
-    )
+@st.cache_data(max_entries=16, show_spinner=False)
+def _macro(confusion: NDArray[np.int64]) -> Macro | None:
+    return macro(confusion.tolist())
+
+
+def _told(estimate: Estimate) -> str:
+    low, high = _ends(estimate.interval)
+    return say("judge.estimate", value=panels.percent(estimate.value), low=low, high=high)
 
 
 def per_class(results: Results) -> None:
     st.subheader(say("results.per_class"), anchor=False)
+    average = _macro(np.asarray(results.confusion()))
+    f1s = average.class_f1 if average is not None else (None,) * len(results.classes)
     rows = [
         {
             say("results.class"): score.label,
             say("results.photos"): score.photos,
             say("results.recall"): _share(score.recall),
-            say("results.interval"): f"{panels.percent(score.interval[0])} – {panels.percent(score.interval[1])}",
+            say("results.interval"): _between(score.interval if score.photos else None),
             say("results.precision"): _share(score.precision),
+            say("judge.precision_interval"): _between(score.precision_interval if score.called else None),
             say("results.f1"): _share(score.f1),
+            say("judge.f1_interval"): _between(f1.interval if f1 else None),
         }
-        for score in results.class_scores()
+        for score, f1 in zip(results.class_scores(), f1s, strict=True)
     ]
     st.dataframe(rows, hide_index=True, key="per_class")
-    st.caption(say("results.per_class_how"))
-
-
-def worst(results: Results, root: str) -> None:
-    """The mistakes it was surest of, with their photos."""
-    st.subheader(say("results.worst"), anchor=False)
-    mistakes = results.worst(WORST)
-    if not mistakes:
-        st.markdown(say("results.no_mistakes"))
-        return
-    st.markdown(say("results.worst_how"))
-    captions = [_caption(results, answer) for answer in mistakes]
-    keys = [(answer.path, _key(root, answer)) for answer in mistakes]
-    panels.photo_grid(root, keys, [panels.plain(text) for text in captions], captions)
+    st.caption(say("judge.per_class_how"))
 
 
 def all_runs(now: RunDirectory | None) -> None:
@@ -109,17 +101,9 @@ def _share(value: float | None) -> str:
     return "–" if value is None else panels.percent(value)
 
 
-def _caption(results: Results, answer: Answer) -> str:
-    return say(
-        "results.mistake",
-        true=results.classes[answer.target],
-        predicted=results.classes[answer.predicted],
-        confidence=panels.percent(answer.confidence),
-    )
+def _ends(interval: Interval) -> tuple[str, str]:
+    return panels.percent(interval[0]), panels.percent(interval[1])
 
 
-def _key(root: str, answer: Answer) -> str:
-    """A thumbnail's cache key where the photo's own hash isn't stored: its path and time of change."""
-    path = Path(root) / answer.path
-    changed = path.stat().st_mtime_ns if path.exists() else 0
-    return hashlib.sha256(f"{path} {changed}".encode()).hexdigest()
+def _between(interval: Interval | None) -> str:
+    return "–" if interval is None else " – ".join(_ends(interval))

@@ -15,10 +15,13 @@ from pages.parts.charts.answers import (
 from pages.parts.charts.curves import curves, curves_alt, thinned
 from pages.parts.charts.doctor import Round, fact_by_class, fact_by_class_alt, rounds, rounds_alt
 from pages.parts.charts.frame import listed
+from pages.parts.charts.judge import calibration, calibration_alt, trade, trade_alt
 from pages.parts.charts.photos import class_counts, class_counts_alt, part_counts
 
 __all__ = [
     "Round",
+    "calibration",
+    "calibration_alt",
     "class_counts",
     "class_counts_alt",
     "confusion",
@@ -36,4 +39,6 @@ __all__ = [
     "rounds",
     "rounds_alt",
     "thinned",
+    "trade",
+    "trade_alt",
 ]
