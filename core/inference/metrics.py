@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from core.inference.intervals import Interval, wilson
+from core.inference.intervals import Interval, macro, wilson
 
 FORMAT = 2  # 1 knew no temperature
 
@@ -114,12 +114,14 @@ class Results:
         return sorted((answer for answer in self.answers if not answer.right), key=_surest_first)[:count]
 
     def to_json(self) -> dict[str, object]:
+        average = macro(self.confusion())
         return {
             "format": FORMAT,
             "accuracy": self.accuracy,
             "interval": list(self.interval),
             "correct": self.correct,
             "total": self.total,
+            "macro": asdict(average) if average else None,
             "confusion": self.confusion(),
             "per_class": [asdict(score) for score in self.class_scores()],
             "classes": list(self.classes),

@@ -1,5 +1,6 @@
 """Averages over classes with their intervals, and the pairs and photos behind them."""
 
+import json
 import math
 import random
 
@@ -160,3 +161,13 @@ def test_scores_of_before_there_were_temperatures_still_load():
     read = Results.from_json(old)
     assert (read.temperature, read.correct, [answer.calibrated for answer in read.answers]) == (None, 1, [None, None])
     assert Results.from_json(read.to_json()) == read
+
+
+def test_the_file_of_a_score_has_the_averages_with_their_intervals():
+    told = json.loads(json.dumps(made().to_json()))["macro"]
+    found = macro(made().confusion())
+    assert found is not None
+    for name in ("balanced_accuracy", "precision", "f1"):
+        estimate = getattr(found, name)
+        assert (told[name]["value"], tuple(told[name]["interval"])) == (estimate.value, estimate.interval)
+    assert Results(("a", "b"), ()).to_json()["macro"] is None
