@@ -5,7 +5,7 @@ import streamlit as st
 from core.data import intake
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import answers, panels, state
+from pages.parts import answers, many, panels, state
 from pages.parts.uploader import uploader
 
 
@@ -21,6 +21,24 @@ def main() -> None:
     if not run.has_model:
         panels.waiting_for("train", say("results.not_ready"))
         return
+    if _way() == "many":
+        many.panel(run)
+    else:
+        _few(run)
+    _download(run)
+
+
+def _way() -> str:
+    """A few photos, each with its picture, or many in a table; the address says which after a reload."""
+    ways = {"few": say("many.few"), "many": say("many.many")}
+    st.session_state.setdefault("try_way", "many" if state.has_upload("many") else "few")
+    chosen = st.segmented_control(say("many.way"), list(ways), format_func=ways.get, key="try_way", required=True)
+    if chosen != "many":
+        state.leave_upload("many")
+    return chosen or "few"
+
+
+def _few(run: RunDirectory) -> None:
     upload = state.upload("try")
     arrived = uploader("try_upload", upload=upload, mode="photos")
     if arrived is not None and arrived.problem:
@@ -30,7 +48,6 @@ def main() -> None:
         intake.discard(upload)
         state.forget_upload("try")
         st.rerun()
-    _download(run)
 
 
 def _download(run: RunDirectory) -> None:

@@ -29,7 +29,7 @@ class Job {
     Object.assign(this, { root, data, tell })
     this.text = data.text
     this.find = (selector) => root.querySelector(selector)
-    this.small = data.mode !== "dataset"
+    this.small = data.mode === "class" || data.mode === "photos"
     this.connect()
     if (this.result?.id === data.seen) this.result = null
     // Another upload has begun: what was said about the last one is no longer about this page.

@@ -20,7 +20,7 @@ from core.errors import CoreError
 from core.words import say
 from pages.server.routes import upload_address, upload_token
 
-Mode = Literal["dataset", "class", "photos"]
+Mode = Literal["dataset", "class", "photos", "many"]
 HERE = Path(__file__).parent
 
 MARKUP = """
@@ -101,7 +101,8 @@ class UploadResult:
 def uploader(key: str, *, upload: Upload, mode: Mode) -> UploadResult | None:
     """Show the drop area; after the last file arrived, or the person stopped, return what came of it.
 
-    ``mode`` "dataset" takes folders, zips and photos; "photos" is smaller and takes photos, pasted ones too.
+    ``mode`` "dataset" takes folders, zips, photos and tables, "many" the same without tables; "photos" is smaller and
+    takes photos, pasted ones too.
     The result is returned in every run from then on, until its upload is gone or other files were chosen: Streamlit may
     break off any run, and with it whatever was about to be done. So what is done with it must be safe to do twice.
     """
@@ -175,7 +176,7 @@ def _kinds(mode: Mode) -> dict[str, object]:
     return {
         "photos": sorted(filetypes.PHOTO_SUFFIXES),
         "archives": [".zip"],
-        "archives_taken": mode == "dataset",
+        "archives_taken": mode in ("dataset", "many"),
         "tables": sorted(TABLE_SUFFIXES) if mode == "dataset" else [],
         "heic": [".heic", ".heif", ".hif"],
         "litter": sorted(filetypes.LITTER),

@@ -21,6 +21,7 @@ from core.runs import reserve
 from core.words import say
 from core.workspace import Workspace, default_root
 from pages.server.batch import BadBatchError, Batch
+from pages.server.batches import batch_routes
 from pages.server.guard import TOKEN_HEADER, secret_of, token_fits, token_for
 from pages.server.thumbs import thumb_routes
 
@@ -40,6 +41,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_status, methods=["GET"]),
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_batch, methods=["POST"]),
         *thumb_routes(PREFIX, owner_of),
+        *batch_routes(PREFIX, owner_of),
         Route("/assets/plotly.min.js", plotly_library, methods=["GET"]),
         Mount("/assets", CachedFiles(directory=ASSETS, check_dir=False)),
     ]
@@ -95,7 +97,7 @@ async def upload_batch(request: Request) -> Response:
     opened = await to_thread.run_sync(_open, request)
     if isinstance(opened, Response):
         return opened
-    if opened.purpose != "try":
+    if opened.purpose in ("dataset", "classes"):
         await to_thread.run_sync(_work_ahead, opened)
     batch = Batch(opened, Quota.from_environment())
     try:

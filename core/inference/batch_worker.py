@@ -1,0 +1,255 @@
+"""Answers for many uploaded photos: ``python -m core.inference.batch_worker UPLOAD_FOLDER RUN_DIR``.
+
+The process adds one line for each photo, so that one that was stopped or killed goes on where it was. Pages use
+``start``, ``watch`` and ``stop``, which are torch-free.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import Timeout
+
+from core.data.store import compact, read_or_nothing
+from core.errors import CoreError, DataError
+from core.inference.answers_file import PhotoAnswer
+from core.inference.batch import TELL_SECONDS, Progress, answers, watched
+from core.inference.batch_folder import BatchFolder
+from core.processes import seems_alive, start_module
+from core.runs.store import RunDirectory
+from core.workspace import write_atomically
+
+if TYPE_CHECKING:  # it brings torch along
+    from core.inference.predictor import Predictor
+
+NICENESS = 5  # as a run
+BEAT_SECONDS = 1.0
+LOCK_SECONDS = 2.0  # a page may be trying the lock just when we start; it lets go within microseconds
+
+Status = Literal["waiting", "working", "stopped", "ready", "failed", "lost"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is known at this moment. "waiting": nobody has asked yet, or more photos have come since."""
+
+    status: Status
+    phase: str | None = None  # "unpack", "load" or "look"
+    done: int = 0
+    total: int = 0
+    per_second: float = 0.0
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])  # photos by the answer's class
+    unreadable: int = 0
+    error: CoreError | None = None
+    log: str = ""  # the last words of a process that was lost
+
+
+# What a page asks
+
+
+def start(folder: BatchFolder) -> bool:
+    """Answer all photos in a process of its own. Returns False, and changes nothing, while one is at work."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with folder.start_lock():
+        if is_working(folder):
+            return False
+        folder.error.unlink(missing_ok=True)
+        folder.stop.unlink(missing_ok=True)
+        folder.heartbeat.touch()  # at launch, so that a process that fails on import is missed as well
+        arguments = [str(folder.upload), str(folder.run.path)]
+        process = start_module(
+            "core.inference.batch_worker", arguments, folder.log, when_over=lambda: _miss(folder, process.pid)
+        )
+        folder.heartbeat.write_text(str(process.pid))
+    return True
+
+
+def stop(folder: BatchFolder) -> None:
+    """Ask the process to end after the photos it is at; ``start`` goes on from there."""
+    if folder.path.exists():
+        folder.stop.touch()
+
+
+def is_working(folder: BatchFolder) -> bool:
+    return folder.path.exists() and seems_alive(folder.heartbeat, folder.lock())
+
+
+def watch(folder: BatchFolder) -> Batch:
+    """How far the answers of this run's model are."""
+    working = is_working(folder)
+    # Read after the process was looked for: what one that is gone wrote last counts.
+    told = read_or_nothing(folder.progress)
+    if told.get("model") != folder.model_stamp():
+        told = {}
+    known = read_or_nothing(folder.error)
+    error = CoreError.from_json(known) if known and not working else None
+    status = _status(folder, told, working, error)
+    return Batch(
+        status=status,
+        phase=told.get("phase"),
+        done=int(told.get("done", 0)),
+        total=int(told.get("total", 0)),
+        per_second=float(told.get("per_second", 0)),
+        counts=dict(told.get("counts", {})),
+        unreadable=int(told.get("unreadable", 0)),
+        error=error,
+        log=folder.log_tail() if status == "lost" else "",
+    )
+
+
+def _status(folder: BatchFolder, told: Mapping[str, Any], working: bool, error: CoreError | None) -> Status:
+    if working:
+        return "working"
+    if error is not None:
+        return "failed"
+    if not told:
+        return "lost" if folder.log.exists() and folder.log_tail() else "waiting"
+    if told["phase"] == "done":
+        return "ready" if told["arrived"] == folder.arrived() else "waiting"
+    return "stopped" if folder.stop.exists() else "lost"
+
+
+def _miss(folder: BatchFolder, pid: int) -> None:
+    """The process is over: if it was killed, say so at once by taking its heartbeat."""
+    try:
+        with folder.start_lock():
+            if folder.heartbeat.read_text() == str(pid):
+                folder.heartbeat.unlink()
+    except OSError:  # it ended by itself, or the whole upload is gone
+        pass
+
+
+# The process
+
+
+class StopAsked(Exception):
+    """Somebody pressed Stop while a zip was being unpacked."""
+
+
+class _Teller:
+    """Writes the progress: what a page shows while it waits."""
+
+    def __init__(self, folder: BatchFolder, known: Sequence[PhotoAnswer]) -> None:
+        self.total = 0
+        self._folder, self._arrived = folder, folder.arrived()
+        self._counts = Counter(answer.label for answer in known)
+        self._per_second = 0.0
+        self._told_at = 0.0
+
+    def unpacking(self, done: int, total: int) -> None:
+        if self._folder.stop.exists():
+            raise StopAsked
+        if time.monotonic() - self._told_at >= TELL_SECONDS:
+            self._told_at = time.monotonic()
+            self._write("unpack", done, total)
+
+    def count(self, answer: PhotoAnswer) -> None:
+        self._counts[answer.label] += 1
+
+    def looking(self, progress: Progress) -> None:
+        self._per_second = progress.per_second
+        self.tell("look")
+
+    def tell(self, phase: str) -> None:
+        self._write(phase, self._counts.total(), self.total)
+
+    def _write(self, phase: str, done: int, total: int) -> None:
+        counts = {label: count for label, count in self._counts.most_common() if label is not None}
+        self._folder.tell({
+            "phase": phase, "done": done, "total": total, "per_second": self._per_second, "counts": counts,
+            "unreadable": self._counts[None], "arrived": self._arrived,
+        })  # fmt: skip
+
+
+def work(folder: BatchFolder, load: "Callable[[RunDirectory], Predictor] | None" = None) -> None:
+    """Answer every photo that has no answer yet, until all have one or somebody asks to stop.
+
+    ``load`` gives the run's model; without it, torch is imported when it is needed.
+    """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = folder.lock()
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        print("Another process is answering these photos.")
+        return
+    try:
+        with _beating(folder):
+            _answer_all(folder, load or _load)
+    except CoreError as error:
+        write_atomically(folder.error, compact(error.to_json()))
+    except OSError as error:
+        traceback.print_exc()  # into batch.log
+        problem = error.strerror or type(error).__name__
+        write_atomically(folder.error, compact(DataError("many.disk", problem=problem).to_json()))
+    finally:
+        lock.release()
+
+
+def _load(run: RunDirectory) -> "Predictor":
+    from core.inference.predictor import Predictor
+
+    return Predictor.load(run)
+
+
+def _answer_all(folder: BatchFolder, load: "Callable[[RunDirectory], Predictor]") -> None:
+    known = folder.begin()
+    teller = _Teller(folder, known)
+    try:
+        folder.unpack_zips(teller.unpacking)
+    except StopAsked:
+        teller.tell("unpack")
+        return
+    teller.tell("load")
+    predictor = load(folder.run)
+    names = {answer.path for answer in known}
+    teller.total = sum(1 for _ in folder.sources())
+    waiting = (source for source in folder.sources() if source.name not in names)
+    told = watched(answers(predictor, waiting), teller.total, teller.looking, done=len(known))
+    teller.tell("done" if _write_all(folder, told, teller) else "look")
+
+
+def _write_all(folder: BatchFolder, told: Iterator[PhotoAnswer], teller: _Teller) -> bool:
+    """Add each answer to the file as it comes; whether all came before somebody asked to stop."""
+    with folder.answers.open("ab", buffering=0) as file:  # what was written survives a kill
+        for answer in told:
+            file.write(compact(answer.to_json()) + b"\n")
+            teller.count(answer)
+            if folder.stop.exists():
+                return False
+    return True
+
+
+@contextlib.contextmanager
+def _beating(folder: BatchFolder) -> Generator[None, None, None]:
+    """Touch the heartbeat each second, and take it away at the end."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while True:
+            folder.heartbeat.touch()
+            if done.wait(BEAT_SECONDS):
+                return
+
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        done.set()
+        heart.join()
+        folder.heartbeat.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(max(0, NICENESS - os.nice(0)))
+    work(BatchFolder(Path(sys.argv[1]), RunDirectory(Path(sys.argv[2]))))
