@@ -78,8 +78,8 @@ def test_planted_faults_are_found_mended_and_had_back(page: Any, server: Server,
     (night,) = read_report(chosen).aside
     assert night.path == "shapes/square/night.jpg"
     assert read_report(chosen).fingerprint != arrived.fingerprint
+    card(page, "dark").wait_for(state="detached", timeout=walking.SECONDS * 1000)
     walking.checked_up(page)
-    assert card(page, "dark").count() == 0
     card(page, "near_copies").wait_for()
 
     press(page, "undo_doctor_dark")

@@ -119,7 +119,9 @@ def wait_for_photos(page: Any, least: int) -> int:
           return part('.webcam .count')?.textContent && !part('.webcam .waiting').textContent
         }"""
     )
-    count = recorded(page)
+    count = -1
+    while count != (count := recorded(page)):  # the last picture may still be on its way into its file
+        page.wait_for_timeout(1000)
     assert count >= least
     counted(page, "cat", count)
     return count
