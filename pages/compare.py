@@ -1,5 +1,6 @@
 """Compare: two to four runs side by side, and what a person notes about a run."""
 
+import zlib
 from collections import Counter
 from collections.abc import Mapping
 
@@ -52,24 +53,29 @@ def _wanted() -> tuple[str, ...]:
 
 def _choose(listed: Listed, chosen: tuple[Side, ...]) -> None:
     words = _labels(listed)
+    # The browser keeps the texts of what is chosen: other texts are another widget, or it would answer with old ones.
+    key = f"compare_choice_{zlib.crc32(repr(words).encode('utf-8', 'replace'))}"
     now = [side.run.id for side in chosen]
-    if st.session_state.get("compare_choice") != now:
-        st.session_state["compare_choice"] = now  # the address says which
+    if st.session_state.get(key) != now:
+        st.session_state[key] = now  # the address says which
 
     def note_choice() -> None:
-        state.choose_compared(st.session_state["compare_choice"])
+        state.choose_compared(st.session_state[key])
 
     st.multiselect(
-        say("compare.choose"), list(words), key="compare_choice", format_func=lambda one: words[one],
+        say("compare.choose"), list(words), key=key, format_func=lambda one: words[one],
         max_selections=state.MOST_COMPARED, help=say("compare.choose_help"), on_change=note_choice,
     )  # fmt: skip
 
 
 def _labels(listed: Listed) -> dict[str, str]:
-    """By id; no two are the same, for the browser answers with the text of an option."""
+    """By id; no two are the same, for the browser answers with the text of an option: later ones get a number."""
     labels = {run.id: _label(info, note) for run, info, note in listed}
-    seen = Counter(labels.values())
-    return {run: label if seen[label] == 1 else f"{label} · {run}" for run, label in labels.items()}
+    seen: Counter[str] = Counter()
+    for run in sorted(labels):
+        seen[label := labels[run]] += 1
+        labels[run] = label if seen[label] == 1 else f"{label} ({seen[label]})"
+    return labels
 
 
 def _label(info: RunInfo, note: Note) -> str:

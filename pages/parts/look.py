@@ -68,6 +68,9 @@ h1, h2, h3 {{ letter-spacing: -0.01em; text-wrap: balance; }}
 [class*="st-key-empty_"] {{ padding-block: 2rem; }}
 [class*="st-key-empty_"] p {{ margin-inline: auto; }}
 
+/* Where chosen options leave its line no room, the field for the next one would be too narrow to hit. */
+.stMultiSelect input[role="combobox"] {{ min-width: 24px; }}
+
 /* Several pictures in one row don't touch. */
 .stImage {{ gap: 0.75rem; }}
 

@@ -72,6 +72,13 @@ def test_the_run_that_was_looked_at_is_chosen_first_and_goes_into_the_address(vi
     assert boxes(page) == ""
 
 
+def test_two_runs_of_the_same_minute_are_told_apart_in_the_list(visit, finished):
+    page = side_by_side(visit, finished)
+    assert len(set(page.multiselect[0].options)) == 2
+    page.button(key=f"star_{finished[1].id}").click().run()
+    assert page.multiselect[0].value == [run.id for run in finished]
+
+
 def test_scores_are_those_of_the_files_and_only_what_differs_is_listed(visit, finished):
     page = side_by_side(visit, finished)
     told = json.loads(finished[0].metrics.read_text("utf-8"))

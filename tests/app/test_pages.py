@@ -19,7 +19,7 @@ from pages.parts import panels
 from tests.app.conftest import FRAME, SECONDS, Recorder, finish, make_photos, make_run
 
 Visit = Callable[..., AppTest]
-STEPS = ("start", "photos", "model", "train", "results", "try_it")
+STEPS = ("start", "photos", "model", "train", "results", "try_it", "compare")
 WAITS = {"model": "model.waits", "train": "train.waits", "results": "results.waits", "try_it": "try.waits"}
 HOSTILE_IDS = (
     "../../x",
