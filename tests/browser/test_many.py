@@ -2,14 +2,18 @@
 
 import csv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.config import TrainConfig
+from core.data import intake
 from core.data.scan import scan
 from core.data.split import split
+from core.inference import batch_worker
+from core.inference.batch_folder import BatchFolder
 from core.inference.predictor import ModelCard, write_model
 from core.models.build import build
 from core.runs import store
@@ -17,6 +21,7 @@ from core.runs.store import RunDirectory
 from tests.browser import walking
 from tests.browser.serving import Server, settled
 from tests.browser.walking import button, press, see, visit
+from tests.colours import Colours, paint
 from tests.photos import CLASSES, make_folder
 
 pytestmark = pytest.mark.timeout(600)
@@ -73,3 +78,23 @@ def test_a_folder_and_a_zip_become_a_table_and_sorted_folders(page: Any, graft_s
         expected = sum(row["label"] == label for row in rows)
         assert sum(name.startswith(f"{label}/") for name in names) == expected
     assert page.outside_requests == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_its_answers_are_open_to_all(
+    open_page: Callable[..., Any], graft_server: Server, tmp_path: Path, scheme: str
+) -> None:
+    from tests.browser.test_access import assert_open_to_all
+
+    run = make_run(graft_server, tmp_path / "shapes")
+    upload = intake.begin(walking.owner(graft_server), purpose="many")
+    for name, colour in (("reds/1.png", "red"), ("2.png", "blue")):
+        paint(upload.photos / name, colour)
+    (upload.photos / "bad.png").write_text("no photo")
+    batch_worker.work(BatchFolder(upload.folder, run), lambda run: Colours())
+    page = open_page(color_scheme=scheme)
+    visit(page, graft_server, f"try_it?run={run.id}&many={upload.id}")
+    see(page, "All 3 photos were looked at.")
+    see(page, "can't be read: 1")
+    settled(page)
+    assert_open_to_all(page)
