@@ -157,16 +157,16 @@ def _chosen(answers: tuple[PhotoAnswer, ...], counts: dict[str, int]) -> list[Ph
 
 
 def _table(answers: list[PhotoAnswer]) -> None:
-    second = [answer.top[1] if len(answer.top) > 1 else (None, None) for answer in answers]
+    second = [answer.top[1] if len(answer.top) > 1 else ("", None) for answer in answers]
     columns = {
         "path": [answer.path.encode("utf-8", "replace").decode() for answer in answers],
-        "label": [answer.label for answer in answers],
+        "label": [answer.label or "" for answer in answers],
         "confidence": [answer.confidence for answer in answers],
         "second": [label for label, _ in second],
         "second_confidence": [chance for _, chance in second],
     }
     if any(answer.error for answer in answers):
-        columns["error"] = [answer.error for answer in answers]
+        columns["error"] = [answer.error or "" for answer in answers]
     share = {"format": "percent", "min_value": 0.0, "max_value": 1.0}
     st.dataframe(
         columns, hide_index=True, key="many_table", column_config={
