@@ -44,8 +44,6 @@ def change(run: RunDirectory, *, name: str | None = None, text: str | None = Non
     Raises:
         RunError: the run has been deleted, or its note can't be read and would be lost.
     """
-    if not run.path.is_dir():
-        raise RunError("runs.unknown", run=run.id)
     note = _strictly(run)
     if name is not None:
         note = replace(note, name=_clean(" ".join(name.split()))[:LONGEST_NAME].strip())
@@ -57,7 +55,7 @@ def change(run: RunDirectory, *, name: str | None = None, text: str | None = Non
     try:
         write_atomically(run.notes, data)
     except FileNotFoundError:
-        raise RunError("runs.unknown", run=run.id) from None  # deleted since we looked
+        raise RunError("runs.unknown", run=run.id) from None  # its folder is gone
     return note
 
 
