@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import beta, binomtest
 from sklearn import metrics as reference
 
 from core.inference.intervals import macro, wilson
@@ -88,17 +88,24 @@ def test_forty_of_forty_right_are_no_proof_that_all_will_be():
         assert one.interval[0] == pytest.approx(wilson(40, 40)[0], abs=0.05)
 
 
-def test_of_a_hundred_intervals_about_95_hold_the_truth():
+@pytest.mark.parametrize(("photos", "truth"), [((25, 15), (0.95, 0.8)), ((20, 20), (0.98, 0.98))])
+def test_of_a_hundred_intervals_about_95_hold_the_truth(photos, truth):
     random_ = np.random.default_rng(7)
     held, sets = 0, 400
-    truth = (0.95, 0.8)
     for _ in range(sets):
-        right = random_.binomial((25, 15), truth)
-        found = macro([[right[0], 25 - right[0]], [15 - right[1], right[1]]], repeats=300)
+        right = random_.binomial(photos, truth)
+        found = macro([[right[0], photos[0] - right[0]], [photos[1] - right[1], right[1]]], repeats=300)
         assert found is not None
         low, high = found.balanced_accuracy.interval
         held += low <= sum(truth) / 2 <= high
-    assert 0.925 <= held / sets <= 0.99
+    assert 0.91 <= held / sets <= 0.99
+
+
+def test_with_one_class_of_photos_the_interval_is_jeffreys():
+    found = macro([[17, 3], [0, 0]], repeats=20_000)
+    assert found is not None
+    low, high = beta(17.5, 3.5).ppf([0.025, 0.975])
+    assert found.balanced_accuracy.interval == pytest.approx((low, high), abs=0.005)
 
 
 def test_the_same_answers_get_the_same_interval_each_time():
