@@ -3,8 +3,8 @@
     python -m benchmarks.batch --photos FOLDER [--backbone NAME] [--count 2000] [--repetitions 3]
 
 The photos of the folder are used again and again until there are ``--count``. *forward* computes batches that are
-decoded already, *decode* only decodes, *together* is what ``predict`` and Try it do. *limit* is what could be reached
-at best: the forward pass alone, or what the processor's seconds for both allow when it has nothing else to do. Each is
+decoded already, *decode* only decodes, *together* is what ``predict`` and Try it do. *limit* is forward and
+decoding one after the other, each with the whole processor: what to expect where either keeps every core busy. Each is
 measured in turns in one process, after a round that isn't counted. The memory is what the process holds after each
 quarter of the photos.
 """
