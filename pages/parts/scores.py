@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from core import runs
 from core.inference.intervals import Estimate, Interval, Macro, macro
 from core.inference.metrics import Results
-from core.runs import RunDirectory, RunInfo
+from core.runs import RunDirectory, RunInfo, notes
 from core.words import say
 from pages.parts import panels, state
 from pages.parts.cards import stat_row
@@ -71,6 +71,11 @@ def all_runs(now: RunDirectory | None) -> None:
     if not listed:
         return
     st.subheader(say("results.all_runs"), anchor=False)
+    if len(listed) > 1:
+        st.page_link(
+            st.session_state["pages"]["compare"], label=say("frame.compare"), icon=":material/compare_arrows:",
+            query_params=state.place(),
+        )  # fmt: skip
     rows = [_row(run, info, now) for run, info in listed]
     event = st.dataframe(rows, hide_index=True, key="all_runs", on_select="rerun", selection_mode="single-row")
     st.caption(say("results.all_runs_how"))
@@ -85,7 +90,7 @@ def _row(run: RunDirectory, info: RunInfo, now: RunDirectory | None) -> dict[str
     known = state.state_of(run)
     score = known.evaluated
     return {
-        say("results.run"): ("● " if now and run.id == now.id else "") + info.title,
+        say("results.run"): ("● " if now and run.id == now.id else "") + notes.title(info, notes.read(run)),
         say("results.when"): panels.moment(info.created),
         say("results.score"): f"{panels.percent(score.accuracy)} ({score.correct}/{score.total})" if score else "–",
         say("results.status"): say(f"results.state.{known.status}"),
