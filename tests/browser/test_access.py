@@ -132,6 +132,8 @@ def test_each_part_of_the_photos_page_is_open_to_all(
     page.get_by_role("radio", name=section, checked=True).or_(page.get_by_role("button", name=section)).first.wait_for()
     if section == "Check-up":
         walking.checked_up(page)
+    if section == "Photos":
+        page.locator(".photos [role=option]").first.wait_for(timeout=walking.SECONDS * 1000)
     assert_open_to_all(page, SECTIONS[section])
 
 

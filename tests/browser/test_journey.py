@@ -33,7 +33,7 @@ def test_the_demo_leads_from_start_to_a_model_to_take_along(page: Any, graft_ser
     press(page, "next_results")
     heading(page, "Results")
     scores = json.loads((run / "metrics.json").read_text())
-    see(page, f"{scores['correct']} of {scores['total']} right.")
+    see(page, f"{scores['correct']} of {scores['total']} right:")
     press(page, "next_try_it")
     heading(page, "Try it")
     photo = sorted((datasets.list_datasets(walking.owner(graft_server))[0].root).rglob("*.jpg"))[0]

@@ -170,10 +170,16 @@ def wait_for_pictures(page: Any, charts: int) -> None:
     """So many charts are drawn, every picture is there, and nothing is faded because it is about to change."""
     settled(page, SECONDS * 1000)
     page.wait_for_function(
-        """(charts) => document.querySelectorAll(".graft-plot-node .main-svg[role=img]").length === charts
-          && [...document.images].every((image) => image.complete)
-          && !document.querySelector("[data-stale='true']")
-          && !document.getAnimations().some((running) => running instanceof CSSTransition)""",
+        """(charts) => {
+          const roots = [document]  // elements of our own have a tree of their own each
+          for (const root of roots) {
+            for (const node of root.querySelectorAll("*")) if (node.shadowRoot) roots.push(node.shadowRoot)
+          }
+          return document.querySelectorAll(".graft-plot-node .main-svg[role=img]").length === charts
+            && [...document.images].every((image) => image.complete)
+            && !document.querySelector("[data-stale='true']")
+            && !roots.some((root) => root.getAnimations().some((running) => running instanceof CSSTransition))
+        }""",
         arg=charts,
         timeout=SECONDS * 1000,
     )
