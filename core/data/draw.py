@@ -123,23 +123,23 @@ def _draw_class(
     random.shuffle(groups)
     count = sum(already.values()) + sum(len(group) for group in groups)
     room: dict[Part, int] = {part: max(0, places - already[part]) for part, places in _room(count, wanted).items()}
-    drawn: Parts = {part: [] for part in PARTS}
-    kept: list[list[Photo]] = []
+    placed: dict[Part, list[list[Photo]]] = {part: [] for part in PARTS}
     for group in groups:
-        part: Part | None = next((name for name, places in room.items() if places >= len(group)), None)
-        if part is None:
-            kept.append(group)
-        else:
+        roomy: list[Part] = [name for name, places in room.items() if places >= len(group)]
+        part: Part = roomy[0] if roomy else "train"
+        if part in room:
             room[part] -= len(group)
-            drawn[part] += group
-    # Large groups of copies can leave a part empty: it gets the smallest group that training can spare.
+        placed[part].append(group)
+    # Groups of copies can leave a part empty: it gets the smallest group that another one can spare.
     for part in room:
-        if not drawn[part] and not already[part] and kept and len(kept) + already["train"] > 1:
-            smallest = min(kept, key=len)
-            kept.remove(smallest)
-            drawn[part] += smallest
-    drawn["train"] += [photo for group in kept for photo in group]
-    return drawn
+        if not placed[part] and not already[part]:
+            spare: list[Part] = [name for name in PARTS if len(placed[name]) > 1 or (placed[name] and already[name])]
+            if spare:
+                giver: Part = "train" if "train" in spare else spare[0]
+                smallest = min(placed[giver], key=len)
+                placed[giver].remove(smallest)
+                placed[part].append(smallest)
+    return {part: [photo for group in chosen for photo in group] for part, chosen in placed.items()}
 
 
 def _room(count: int, wanted: Mapping[Part, float]) -> dict[Part, int]:

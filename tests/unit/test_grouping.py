@@ -188,3 +188,14 @@ def test_guessed_labels_join_the_training_alone_and_are_always_told():
     (told,) = [note for note in divided.notes if note.kind == "split_guessed"]
     assert told.values["n"] == 4
     assert not any(note.kind == "split_guessed" for note in plain.notes)
+
+
+def test_two_single_photos_beside_many_copies_reach_validation_and_test():
+    """Both fit into validation; the third picture, eight times copied, can't be spared by training."""
+    copies = [replace(photo(f"oak/{number}.jpg"), sha256="f" * 64) for number in range(8)]
+    photos = [*copies, photo("oak/a.jpg"), photo("oak/b.jpg"), *(photo(f"ash/{number}.jpg") for number in range(9))]
+    for seed in range(6):
+        divided = split(report(photos), seed=seed)
+        oak = divided.classes.index("oak")
+        counts = [sum(sample.target == oak for sample in divided.part(part)) for part in PARTS]
+        assert counts == [8, 1, 1]
