@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 PROJECT = Path(__file__).parent.parent
 # A process touches its heartbeat every second. Five missed beats, and nobody holding its lock, mean that it is gone.
 STALE_SECONDS = 5.0
+BEAT_SECONDS = 1.0
 
 
 def start_module(
@@ -72,6 +74,34 @@ def _start(
         stderr=stderr,
         start_new_session=True,
     )
+
+
+@contextmanager
+def beating(heartbeat: Path) -> Generator[None]:
+    """Touch the heartbeat each second, and take it away at the end."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while True:
+            heartbeat.touch()
+            if done.wait(BEAT_SECONDS):
+                return
+
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        done.set()
+        heart.join()
+        heartbeat.unlink(missing_ok=True)
+
+
+def miss(heartbeat: Path, start_lock: FileLock, pid: int) -> None:
+    """The process is over: if it was killed, say so at once by taking its heartbeat, unless another one has it."""
+    with suppress(OSError), start_lock:  # it ended by itself, or its whole folder is gone
+        if heartbeat.read_text() == str(pid):
+            heartbeat.unlink()
 
 
 def seems_alive(heartbeat: Path, lock: FileLock) -> bool:

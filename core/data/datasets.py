@@ -15,7 +15,7 @@ from core.data.intake import Upload, discard
 from core.data.report import DatasetReport
 from core.data.store import Dataset, Kind, clean_name, log_tail, read_dataset, read_or_nothing, read_report, write_meta
 from core.errors import CoreError, DataError
-from core.processes import seems_alive, start_module
+from core.processes import miss, seems_alive, start_module
 from core.words import say
 from core.workspace import Workspace, below, make_directory, write_atomically
 
@@ -229,12 +229,7 @@ def watch(dataset: Dataset) -> DatasetState:
 
 def _miss(dataset: Dataset, pid: int) -> None:
     """The process is over: if it was killed, say so at once by taking its heartbeat."""
-    try:
-        with dataset.start_lock():
-            if dataset.heartbeat.read_text() == str(pid):
-                dataset.heartbeat.unlink()
-    except OSError:  # it ended by itself, or the whole data set is gone
-        pass
+    miss(dataset.heartbeat, dataset.start_lock(), pid)
 
 
 def _name_after(entries: list[str]) -> str:

@@ -128,20 +128,21 @@ def set_rule(dataset: Dataset, rule: grouping.Rule) -> Step:
 
 def undo(dataset: Dataset) -> Step:
     with _only_one(dataset) as history:
-        if history.undo is None:
-            raise DataError("mend.nothing_to_undo")
-        undone = history.step(history.version)
-        what = {"what": undone.text} if undone else {}
-        return _append(dataset, history, next_step(history, "undo", values=what, same_as=history.undo))
+        return _there(dataset, history, "undo", history.undo, of=history.version)
 
 
 def redo(dataset: Dataset) -> Step:
     with _only_one(dataset) as history:
-        if history.redo is None:
-            raise DataError("mend.nothing_to_redo")
-        done = history.step(history.redo)
-        what = {"what": done.text} if done else {}
-        return _append(dataset, history, next_step(history, "redo", values=what, same_as=history.redo))
+        return _there(dataset, history, "redo", history.redo, of=history.redo)
+
+
+def _there(dataset: Dataset, history: History, kind: str, target: int | None, *, of: int | None) -> Step:
+    """Make ``target`` the current version; what is told is the step of version ``of``."""
+    if target is None or of is None:
+        raise DataError(f"mend.nothing_to_{kind}")
+    step = history.step(of)
+    what = {"what": step.text} if step else {}
+    return _append(dataset, history, next_step(history, kind, values=what, same_as=target))
 
 
 def go_back(dataset: Dataset, version: int) -> Step:

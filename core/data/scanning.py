@@ -1,13 +1,11 @@
 """The process that looks at a data set's photos: ``python -m core.data.scanning DATASET_DIRECTORY``. Torch-free."""
 
-import contextlib
 import os
 import shutil
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,9 @@ from core.data.scan import scan
 from core.data.store import Dataset, compact, read_dataset, read_or_nothing, write_columns, write_report
 from core.data.tables import find_tables
 from core.errors import CoreError, DataError
+from core.processes import beating
 from core.workspace import photos_of, write_atomically
 
-BEAT_SECONDS = 1.0
 TELL_SECONDS = 0.2  # between two writes of the progress
 LOCK_SECONDS = 2.0  # a page may be trying the lock just when we start; it lets go within microseconds
 
@@ -41,7 +39,7 @@ def work(dataset: Dataset) -> None:
         print("Another process is scanning this data set.")
         return
     try:
-        with _beating(dataset):
+        with beating(dataset.heartbeat):
             _tell_outcome(dataset)
     finally:
         lock.release()
@@ -185,27 +183,6 @@ def _about(dataset: Dataset, error: CoreError) -> CoreError:
 
 def _fail(dataset: Dataset, error: CoreError) -> None:
     write_atomically(dataset.error, compact(error.to_json()))
-
-
-@contextlib.contextmanager
-def _beating(dataset: Dataset) -> Generator[None, None, None]:
-    """Touch the heartbeat each second, and take it away at the end."""
-    done = threading.Event()
-
-    def beat() -> None:
-        while True:
-            dataset.heartbeat.touch()
-            if done.wait(BEAT_SECONDS):
-                return
-
-    heart = threading.Thread(target=beat, daemon=True)
-    heart.start()
-    try:
-        yield
-    finally:
-        done.set()
-        heart.join()
-        dataset.heartbeat.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,9 @@ whole or not at all. If the data set has become another version meanwhile, it go
 where features are missing; missing weights are never fetched. Pages use ``start``, ``watch`` and ``stop``: torch-free.
 """
 
-import contextlib
 import os
 import sys
-import threading
 import traceback
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,11 +23,10 @@ from core.doctor.labelling import Proposals
 from core.doctor.report import Examination
 from core.doctor.version import Version, current
 from core.errors import CoreError, DataError
-from core.processes import seems_alive, start_module
+from core.processes import beating, miss, seems_alive, start_module
 from core.workspace import Workspace, write_atomically
 
 NICENESS = 10  # of what nobody waits for; a run has 5
-BEAT_SECONDS = 1.0
 LOCK_SECONDS = 2.0  # a page may be trying the lock just when we start; it lets go within microseconds
 
 Status = Literal["waiting", "working", "ready", "failed", "lost"]
@@ -146,12 +142,7 @@ def _proposes_all(proposals: Proposals | None, report: DatasetReport) -> bool:
 
 def _miss(folder: DoctorFolder, pid: int) -> None:
     """The process is over: if it was killed, say so at once by taking its heartbeat."""
-    try:
-        with folder.start_lock():
-            if folder.heartbeat.read_text() == str(pid):
-                folder.heartbeat.unlink()
-    except OSError:  # it ended by itself, or the whole data set is gone
-        pass
+    miss(folder.heartbeat, folder.start_lock(), pid)
 
 
 # The process
@@ -170,7 +161,7 @@ def work(dataset: Dataset, backbone: str = BACKBONE) -> None:
         print("Another process is examining this data set.")
         return
     try:
-        with _beating(folder):
+        with beating(folder.heartbeat):
             folder.tidy()
             _examine_all(dataset, folder, source)
             folder.tidy()
@@ -199,27 +190,6 @@ def _examine_all(dataset: Dataset, folder: DoctorFolder, source: Source) -> None
 
 def _fail(folder: DoctorFolder, report: DatasetReport, error: CoreError) -> None:
     write_atomically(folder.error, compact({"fingerprint": report.fingerprint, **error.to_json()}))
-
-
-@contextlib.contextmanager
-def _beating(folder: DoctorFolder) -> Generator[None, None, None]:
-    """Touch the heartbeat each second, and take it away at the end."""
-    done = threading.Event()
-
-    def beat() -> None:
-        while True:
-            folder.heartbeat.touch()
-            if done.wait(BEAT_SECONDS):
-                return
-
-    heart = threading.Thread(target=beat, daemon=True)
-    heart.start()
-    try:
-        yield
-    finally:
-        done.set()
-        heart.join()
-        folder.heartbeat.unlink(missing_ok=True)
 
 
 def step_back() -> None:

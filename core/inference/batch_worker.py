@@ -4,14 +4,12 @@ The process adds one line for each photo, so that one that was stopped or killed
 ``start``, ``watch`` and ``stop``, which are torch-free.
 """
 
-import contextlib
 import os
 import sys
-import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +21,7 @@ from core.errors import CoreError, DataError
 from core.inference.answers_file import PhotoAnswer
 from core.inference.batch import TELL_SECONDS, Progress, answers, watched
 from core.inference.batch_folder import BatchFolder
-from core.processes import seems_alive, start_module
+from core.processes import beating, miss, seems_alive, start_module
 from core.runs.store import RunDirectory
 from core.workspace import write_atomically
 
@@ -31,7 +29,6 @@ if TYPE_CHECKING:  # it brings torch along
     from core.inference.predictor import Predictor
 
 NICENESS = 5  # as a run
-BEAT_SECONDS = 1.0
 LOCK_SECONDS = 2.0  # a page may be trying the lock just when we start; it lets go within microseconds
 
 Status = Literal["waiting", "working", "stopped", "ready", "failed", "lost"]
@@ -119,12 +116,7 @@ def _status(folder: BatchFolder, told: Mapping[str, Any], working: bool, error: 
 
 def _miss(folder: BatchFolder, pid: int) -> None:
     """The process is over: if it was killed, say so at once by taking its heartbeat."""
-    try:
-        with folder.start_lock():
-            if folder.heartbeat.read_text() == str(pid):
-                folder.heartbeat.unlink()
-    except OSError:  # it ended by itself, or the whole upload is gone
-        pass
+    miss(folder.heartbeat, folder.start_lock(), pid)
 
 
 # The process
@@ -182,7 +174,7 @@ def work(folder: BatchFolder, load: "Callable[[RunDirectory], Predictor] | None"
         print("Another process is answering these photos.")
         return
     try:
-        with _beating(folder):
+        with beating(folder.heartbeat):
             _answer_all(folder, load or _load)
     except CoreError as error:
         write_atomically(folder.error, compact(error.to_json()))
@@ -226,27 +218,6 @@ def _write_all(folder: BatchFolder, told: Iterator[PhotoAnswer], teller: _Teller
             if folder.stop.exists():
                 return False
     return True
-
-
-@contextlib.contextmanager
-def _beating(folder: BatchFolder) -> Generator[None, None, None]:
-    """Touch the heartbeat each second, and take it away at the end."""
-    done = threading.Event()
-
-    def beat() -> None:
-        while True:
-            folder.heartbeat.touch()
-            if done.wait(BEAT_SECONDS):
-                return
-
-    heart = threading.Thread(target=beat, daemon=True)
-    heart.start()
-    try:
-        yield
-    finally:
-        done.set()
-        heart.join()
-        folder.heartbeat.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
