@@ -63,10 +63,26 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
+class Near:
+    """A training photo that looks like the one in question to the network; ``likeness`` is a cosine."""
+
+    path: str  # below the root of the run's training photos
+    label: str
+    likeness: float
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """The answer for one photo: every class with its probability, the most likely first."""
+    """The answer for one photo: every class with its probability, the most likely first.
+
+    ``strangeness`` says how unlike the training photos it is; beyond the run's limit it is ``unknown``. None where the
+    run has no limit, and ``near`` is empty unless it was asked for.
+    """
 
     top: tuple[tuple[str, float], ...]
+    strangeness: float | None = None
+    unknown: bool = False
+    near: tuple[Near, ...] = ()
 
     @property
     def label(self) -> str:

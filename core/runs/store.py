@@ -101,6 +101,26 @@ class RunDirectory:
         return self.path / "validation.json"
 
     @property
+    def judged(self) -> Path:
+        """What each epoch said about the validation photos, a line an epoch (``core.training.watched``)."""
+        return self.path / "judged.jsonl"
+
+    @property
+    def known(self) -> Path:
+        """What the training photos look like to the network, and how unlike them is unknown (``core.inference.unknown``)."""
+        return self.path / "known.safetensors"
+
+    @property
+    def tests(self) -> Path:
+        """Scores on other photos than the run's own test part, a file each."""
+        return self.path / "tests"
+
+    @property
+    def export(self) -> Path:
+        """The bundle that was made last, and how its parity check came out."""
+        return self.path / "export"
+
+    @property
     def kept(self) -> Path:
         """Kept activations, where no shared cache is named."""
         return self.path / "kept"

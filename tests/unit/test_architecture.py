@@ -18,6 +18,8 @@ MAY_IMPORT = {
     "doctor": COMMON | {"data", "models", "training"},
     "training": COMMON | {"data", "models", "runs", "inference"},
     "inference": COMMON | {"data", "models", "runs", "training"},
+    "export": COMMON | {"data", "models", "runs", "training", "inference"},
+    "serve": COMMON | {"data", "models", "runs", "inference", "export"},
 }
 # The processes of runs that train: the only files there that may import training.
 PROCESSES = {"core/runs/worker.py", "core/runs/standby.py"}
