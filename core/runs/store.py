@@ -107,7 +107,7 @@ class RunDirectory:
 
     @property
     def known(self) -> Path:
-        """What the training photos look like to the network, and how unlike them is unknown (``core.inference.unknown``)."""
+        """What the training photos look like to the network, and what is unlike them (``core.inference.unknown``)."""
         return self.path / "known.safetensors"
 
     @property
