@@ -49,16 +49,24 @@ def check(rule: Rule) -> Rule:
 
 def groups(photos: Iterable[Photo], rule: Rule, *, facts: "Mapping[str, Facts]", columns: Columns) -> Groups:
     """The groups of two photos and more, as sorted paths. Photos that the rule says nothing of are alone."""
+    return tuple(sorted(named(photos, rule, facts=facts, columns=columns).values()))
+
+
+def named(
+    photos: Iterable[Photo], rule: Rule, *, facts: "Mapping[str, Facts]", columns: Columns
+) -> dict[str, tuple[str, ...]]:
+    """The same groups by name: a folder, a table's value, the beginning of a file name, a camera and a time."""
     if not rule:
-        return ()
+        return {}
     if rule["kind"] == "time":
-        return _by_time(photos, int(rule["minutes"]), facts)
-    key = _key(rule, columns)
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for photo in photos:
-        if name := key(photo.path):
-            found[name].append(photo.path)
-    return _several(found.values())
+        found = _by_time(photos, int(rule["minutes"]), facts)
+    else:
+        key = _key(rule, columns)
+        found: dict[str, list[str]] = {}
+        for photo in photos:
+            if name := key(photo.path):
+                found.setdefault(name, []).append(photo.path)
+    return {name: tuple(sorted(group)) for name, group in found.items() if len(group) > 1}
 
 
 def part_of_name(path: str, separator: str, parts: int) -> str:
@@ -78,31 +86,27 @@ def _key(rule: Rule, columns: Columns) -> Callable[[str], str | None]:
             return lambda path: values.get(path, "").strip() or None
 
 
-def _by_time(photos: Iterable[Photo], minutes: int, facts: "Mapping[str, Facts]") -> Groups:
+def _by_time(photos: Iterable[Photo], minutes: int, facts: "Mapping[str, Facts]") -> dict[str, list[str]]:
     """Photos of one camera in a row: a new group begins after a gap, not at a full hour."""
-    of_camera: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
+    of_camera: defaultdict[str, list[tuple[float, str, str]]] = defaultdict(list)
     for photo in photos:
         known = facts.get(photo.sha256)
         if known is not None and known.taken:
-            of_camera[known.camera or ""].append((_seconds(known.taken), photo.path))
-    found: list[list[str]] = []
-    for taken in of_camera.values():
-        last = float("-inf")
-        for at, path in sorted(taken):
-            if at - last > 60 * minutes:
-                found.append([])
-            found[-1].append(path)
+            of_camera[known.camera or ""].append((_seconds(known.taken), photo.path, known.taken))
+    found: dict[str, list[str]] = {}
+    for camera, taken in of_camera.items():
+        last, name = float("-inf"), ""
+        for at, path, written in sorted(taken):
+            if at - last > 60 * minutes:  # at least a minute: no two groups of a camera have the same name
+                name = f"{camera} {written[:16].replace('T', ' ')}".strip()
+            found.setdefault(name, []).append(path)
             last = at
-    return _several(found)
+    return found
 
 
 def _seconds(taken: str) -> float:
     """A camera's clock has no zone: only differences count."""
     return (datetime.fromisoformat(re.sub(r"(Z|[+-]\d\d:?\d\d)$", "", taken)) - datetime(1970, 1, 1)).total_seconds()
-
-
-def _several(found: Iterable[list[str]]) -> Groups:
-    return tuple(sorted(tuple(sorted(group)) for group in found if len(group) > 1))
 
 
 class Bound:

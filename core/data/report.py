@@ -69,6 +69,7 @@ class DatasetReport:
     together: tuple[tuple[str, ...], ...] = ()  # paths that show the same or nearly the same picture
     groups: tuple[tuple[str, ...], ...] = ()  # paths that the user's rule keeps in one part: a plant, a patient, a day
     version: int = 0  # of the data set's history; 0 is as it arrived
+    group_names: tuple[str, ...] = ()  # what each of ``groups`` is called
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -103,6 +104,7 @@ class DatasetReport:
             together=tuple(tuple(group) for group in data.get("together", ())),  # type: ignore[attr-defined]
             groups=tuple(tuple(group) for group in data.get("groups", ())),  # type: ignore[attr-defined]
             version=int(str(data.get("version", 0))),
+            group_names=tuple(data.get("group_names", ())),  # type: ignore[arg-type]
             left_out=tuple(LeftOut(**row) for row in rows["left_out"]),  # type: ignore[attr-defined]
             findings=tuple(
                 Finding(row["kind"], row["values"], tuple(row["photos"]))
@@ -132,6 +134,7 @@ class Split:
     root: str
     test_root: str | None = None  # where the test photos lie, if they came from a second folder
     notes: tuple[Finding, ...] = ()  # what the split had to do: duplicates kept together, copies left out
+    test_groups: tuple[tuple[str, str], ...] = ()  # paths of test photos, and the name of each one's group by the rule
 
     def part(self, name: Part) -> tuple[Sample, ...]:
         return {"train": self.train, "val": self.val, "test": self.test}[name]
@@ -152,5 +155,6 @@ class Split:
             root=str(data["root"]),
             test_root=data.get("test_root"),  # type: ignore[arg-type]
             notes=tuple(Finding(row["kind"], row["values"], tuple(row["photos"])) for row in data.get("notes", ())),  # type: ignore[attr-defined, union-attr]
+            test_groups=tuple((path, name) for path, name in data.get("test_groups", ())),  # type: ignore[attr-defined, union-attr]
             **parts,
         )

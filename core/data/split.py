@@ -63,6 +63,7 @@ def split(
         root=report.root,
         test_root=test.root if test is not None else None,
         notes=tuple(notes),
+        test_groups=_test_groups(report, samples["test"]) if test is None else (),
     )
 
 
@@ -197,6 +198,14 @@ def _unscored(classes: tuple[str, ...], test: list[Photo]) -> list[Finding]:
     if not test or not missing:
         return []
     return [Finding("split_unscored", {"n": len(missing), "names": named(missing)})]
+
+
+def _test_groups(report: DatasetReport, tested: Iterable[Sample]) -> tuple[tuple[str, str], ...]:
+    """So that the score can be told group by group, whatever becomes of the rule."""
+    name_of = {
+        path: name for name, group in zip(report.group_names, report.groups, strict=False) for path in group
+    }  # fmt: skip
+    return tuple((sample.path, name_of[sample.path]) for sample in tested if sample.path in name_of)
 
 
 def named(labels: Iterable[str]) -> str:

@@ -202,8 +202,9 @@ def _applied(dataset: Dataset, history: History) -> DatasetReport:
     if not state.rule:
         return made
     facts = facts_of(dataset) if state.rule.get("kind") == "time" else {}
-    found = grouping.groups(made.photos, state.rule, facts=facts, columns=columns_of(dataset))
-    return replace(made, groups=found)
+    found = grouping.named(made.photos, state.rule, facts=facts, columns=columns_of(dataset))
+    names = sorted(found, key=lambda name: found[name])
+    return replace(made, groups=tuple(found[name] for name in names), group_names=tuple(names))
 
 
 @lru_cache(maxsize=8)
