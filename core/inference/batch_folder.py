@@ -6,8 +6,7 @@ uploads/<id>/
   zips/<hash>/           what a zip of them held; <hash>.json: what of it was left out, or why it can't be opened
   answers/<run id>/
     answers.jsonl        one line a photo, after one that names the model; only ever added to
-    progress.json  error.json  batch.log      one writer: the process
-    heartbeat  batch.lock  start.lock  stop   is it at work, and shall it end?
+    progress.json …      what is known of the process that answers (``core.workplace``)
 ```
 """
 
@@ -20,8 +19,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from core.data.archive import unpack
 from core.data.report import LeftOut
 from core.data.store import compact, read_or_nothing
@@ -29,15 +26,14 @@ from core.errors import CoreError
 from core.inference.answers_file import PhotoAnswer
 from core.inference.batch import Source, folder_photos, refusals
 from core.runs.store import RunDirectory
+from core.workplace import Workplace
 from core.workspace import write_atomically
 
 FORMAT = 1
-START_SECONDS = 10.0
-LOG_TAIL_BYTES = 4000
 
 
 @dataclass(frozen=True)
-class BatchFolder:
+class BatchFolder(Workplace):
     """One upload and one run that answers it."""
 
     upload: Path
@@ -58,40 +54,6 @@ class BatchFolder:
     @property
     def answers(self) -> Path:
         return self.path / "answers.jsonl"
-
-    @property
-    def progress(self) -> Path:
-        return self.path / "progress.json"
-
-    @property
-    def error(self) -> Path:
-        return self.path / "error.json"
-
-    @property
-    def heartbeat(self) -> Path:
-        return self.path / "heartbeat"
-
-    @property
-    def stop(self) -> Path:
-        return self.path / "stop"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "batch.log"
-
-    def lock(self) -> FileLock:
-        """Held by the one process that answers, as long as it lives."""
-        return FileLock(self.path / "batch.lock")
-
-    def start_lock(self) -> FileLock:
-        """Held for the moment in which one is started or found dead."""
-        return FileLock(self.path / "start.lock", timeout=START_SECONDS)
-
-    def log_tail(self) -> str:
-        try:
-            return self.log.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", "replace")
-        except FileNotFoundError:
-            return ""
 
     # The photos
 
@@ -142,16 +104,11 @@ class BatchFolder:
     # The answers
 
     def model_stamp(self) -> str:
-        """Changes when the run has another model; empty while it has none."""
-        try:
-            facts = self.run.model.stat()
-        except FileNotFoundError:
-            return ""
-        return f"{facts.st_size}-{facts.st_mtime_ns}"
+        return model_stamp(self.run)
 
     def read(self) -> Iterator[PhotoAnswer]:
         """The answers of this model so far; a line that is only half written is read later."""
-        rows = _whole_lines(self.answers)
+        rows = whole_lines(self.answers)
         if next(rows, {}).get("model") == self.model_stamp():
             yield from map(PhotoAnswer.from_json, rows)
 
@@ -159,13 +116,22 @@ class BatchFolder:
         """Make the answers ready to be added to; returns those that are there."""
         known = list(self.read())
         if known:
-            _cut_torn_line(self.answers)
+            cut_torn_line(self.answers)
         else:
             write_atomically(self.answers, compact({"format": FORMAT, "model": self.model_stamp()}) + b"\n")
         return known
 
     def tell(self, told: Mapping[str, Any]) -> None:
-        write_atomically(self.progress, compact({**told, "model": self.model_stamp()}))
+        super().tell({**told, "model": self.model_stamp()})
+
+
+def model_stamp(run: RunDirectory) -> str:
+    """Changes when the run has another model; empty while it has none."""
+    try:
+        facts = run.model.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{facts.st_size}-{facts.st_mtime_ns}"
 
 
 def located(folder: BatchFolder, answers: Iterable[PhotoAnswer]) -> Iterator[tuple[PhotoAnswer, Path]]:
@@ -176,7 +142,7 @@ def located(folder: BatchFolder, answers: Iterable[PhotoAnswer]) -> Iterator[tup
             yield by_name[source.name], source.file
 
 
-def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             for line in file:
@@ -186,7 +152,7 @@ def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
 
 
-def _cut_torn_line(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
     """Without this the next answer would be glued to half of another."""
     with path.open("r+b") as file:
         whole = sum(len(line) for line in file if line.endswith(b"\n"))

@@ -7,31 +7,25 @@ The process adds one line for each photo, so that one that was stopped or killed
 import os
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from filelock import Timeout
-
-from core.data.store import compact, read_or_nothing
+from core import workplace
+from core.data.store import compact
 from core.errors import CoreError, DataError
 from core.inference.answers_file import PhotoAnswer
 from core.inference.batch import TELL_SECONDS, Progress, answers, watched
 from core.inference.batch_folder import BatchFolder
-from core.processes import beating, miss, seems_alive, start_module
 from core.runs.store import RunDirectory
-from core.workspace import write_atomically
+from core.workplace import Status
 
 if TYPE_CHECKING:  # it brings torch along
     from core.inference.predictor import Predictor
 
 NICENESS = 5  # as a run
-LOCK_SECONDS = 2.0  # a page may be trying the lock just when we start; it lets go within microseconds
-
-Status = Literal["waiting", "working", "stopped", "ready", "failed", "lost"]
 
 
 @dataclass(frozen=True)
@@ -54,69 +48,30 @@ class Batch:
 
 def start(folder: BatchFolder) -> bool:
     """Answer all photos in a process of its own. Returns False, and changes nothing, while one is at work."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with folder.start_lock():
-        if is_working(folder):
-            return False
-        folder.error.unlink(missing_ok=True)
-        folder.stop.unlink(missing_ok=True)
-        folder.heartbeat.touch()  # at launch, so that a process that fails on import is missed as well
-        arguments = [str(folder.upload), str(folder.run.path)]
-        process = start_module(
-            "core.inference.batch_worker", arguments, folder.log, when_over=lambda: _miss(folder, process.pid)
-        )
-        folder.heartbeat.write_text(str(process.pid))
-    return True
+    return workplace.start(folder, "core.inference.batch_worker", [str(folder.upload), str(folder.run.path)])
 
 
 def stop(folder: BatchFolder) -> None:
     """Ask the process to end after the photos it is at; ``start`` goes on from there."""
-    if folder.path.exists():
-        folder.stop.touch()
-
-
-def is_working(folder: BatchFolder) -> bool:
-    return folder.path.exists() and seems_alive(folder.heartbeat, folder.lock())
+    workplace.stop(folder)
 
 
 def watch(folder: BatchFolder) -> Batch:
     """How far the answers of this run's model are."""
-    working = is_working(folder)
-    # Read after the process was looked for: what one that is gone wrote last counts.
-    told = read_or_nothing(folder.progress)
-    if told.get("model") != folder.model_stamp():
-        told = {}
-    known = read_or_nothing(folder.error)
-    error = CoreError.from_json(known) if known and not working else None
-    status = _status(folder, told, working, error)
+    known = workplace.watch(folder, fits=lambda told: told.get("model") == folder.model_stamp())
+    told = known.told
+    more_came = known.status == "ready" and told["arrived"] != folder.arrived()
     return Batch(
-        status=status,
+        status="waiting" if more_came else known.status,
         phase=told.get("phase"),
         done=int(told.get("done", 0)),
         total=int(told.get("total", 0)),
         per_second=float(told.get("per_second", 0)),
         counts=dict(told.get("counts", {})),
         unreadable=int(told.get("unreadable", 0)),
-        error=error,
-        log=folder.log_tail() if status == "lost" else "",
+        error=known.error,
+        log=known.log,
     )
-
-
-def _status(folder: BatchFolder, told: Mapping[str, Any], working: bool, error: CoreError | None) -> Status:
-    if working:
-        return "working"
-    if error is not None:
-        return "failed"
-    if not told:
-        return "lost" if folder.log.exists() and folder.log_tail() else "waiting"
-    if told["phase"] == "done":
-        return "ready" if told["arrived"] == folder.arrived() else "waiting"
-    return "stopped" if folder.stop.exists() else "lost"
-
-
-def _miss(folder: BatchFolder, pid: int) -> None:
-    """The process is over: if it was killed, say so at once by taking its heartbeat."""
-    miss(folder.heartbeat, folder.start_lock(), pid)
 
 
 # The process
@@ -166,24 +121,11 @@ def work(folder: BatchFolder, load: "Callable[[RunDirectory], Predictor] | None"
 
     ``load`` gives the run's model; without it, torch is imported when it is needed.
     """
-    folder.path.mkdir(parents=True, exist_ok=True)
-    lock = folder.lock()
-    try:
-        lock.acquire(timeout=LOCK_SECONDS)
-    except Timeout:
-        print("Another process is answering these photos.")
-        return
-    try:
-        with beating(folder.heartbeat):
-            _answer_all(folder, load or _load)
-    except CoreError as error:
-        write_atomically(folder.error, compact(error.to_json()))
-    except OSError as error:
-        traceback.print_exc()  # into batch.log
-        problem = error.strerror or type(error).__name__
-        write_atomically(folder.error, compact(DataError("many.disk", problem=problem).to_json()))
-    finally:
-        lock.release()
+    workplace.work(
+        folder,
+        lambda: _answer_all(folder, load or _load),
+        on_disk_error=lambda problem: DataError("many.disk", problem=problem),
+    )
 
 
 def _load(run: RunDirectory) -> "Predictor":
