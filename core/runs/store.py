@@ -121,6 +121,11 @@ class RunDirectory:
         return self.path / "export"
 
     @property
+    def map(self) -> Path:
+        """Where its photos lie in feature space, and the process that finds out (``core.inference.map_folder``)."""
+        return self.path / "map"
+
+    @property
     def kept(self) -> Path:
         """Kept activations, where no shared cache is named."""
         return self.path / "kept"
@@ -205,7 +210,7 @@ class EventWriter:
     """Appends events; flushed line by line, so that a reader in another process sees them at once."""
 
     def __init__(self, run: RunDirectory) -> None:
-        _end_torn_line(run.events)
+        end_torn_line(run.events)
         self._file = run.events.open("a", encoding="utf-8")
 
     def append(self, event: Event) -> None:
@@ -218,7 +223,7 @@ class EventWriter:
         self._file.close()
 
 
-def _end_torn_line(path: Path) -> None:
+def end_torn_line(path: Path) -> None:
     """A worker killed while writing left half a line: end it, so that the next event starts on its own."""
     if path.exists() and path.stat().st_size:
         with path.open("rb+") as file:
@@ -241,7 +246,7 @@ def read_events(run: RunDirectory, offset: int = 0) -> tuple[list[Event], int]:
         try:
             event = from_line(line.decode("utf-8"))
         except (ValueError, TypeError):
-            continue  # half a line that a killed worker left; _end_torn_line closed it
+            continue  # half a line that a killed worker left; end_torn_line closed it
         if event is not None:
             events.append(event)
     return events, offset + end
