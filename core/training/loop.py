@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from core.config import TrainConfig
 from core.errors import ConfigError
-from core.events import EpochEnded, Notice, Progress, finite
+from core.events import EpochEnded, Notice, Phase, Progress, finite
 from core.models.build import Network
 from core.training.balance import Order
 from core.training.checkpoint import Checkpoint
@@ -65,10 +65,12 @@ class Loop:
         best: Best,
         save: Callable[[Callable[[], Checkpoint]], None],
         stop: Callable[[], bool],
+        judged: Callable[[Phase, int, Tensor], None] = lambda phase, epoch, logits: None,
     ) -> Generator[EpochEnded | Progress | Notice, None, str]:
         """Yield progress between batches and an event an epoch; returns why it ended.
 
         ``save`` gets something that makes a checkpoint, after every epoch, and decides whether it is worth the time.
+        ``judged`` gets what an epoch said about the validation photos, before that epoch's event.
         """
         best.stale = 0
         if best.tensors:  # an earlier phase's: from here on the best is a state of all that this one may change
@@ -85,11 +87,13 @@ class Loop:
             learnt = tally.score()
             if not math.isfinite(learnt.loss):
                 return self._diverged(best)
-            judged, logits = self._judge()
-            better = best.update(self.plan.phase, epoch, judged or learnt)
+            score, logits = self._judge()
+            better = best.update(self.plan.phase, epoch, score or learnt)
             if better:
                 best.tensors, best.logits = self.result(), logits
-            yield self._event(epoch, learnt, judged, tally.penalty, time.monotonic() - began, better)
+            if logits is not None:
+                judged(self.plan.phase, epoch, logits)
+            yield self._event(epoch, learnt, score, tally.penalty, time.monotonic() - began, better)
             save(lambda done=epoch: self.checkpoint(done, best))
         return "complete"
 

@@ -20,6 +20,7 @@ from core.training.loop import Loop
 from core.training.precision import choose
 from core.training.run import Run
 from core.training.score import Best
+from core.training.watched import Watched
 
 NOBODY = torch.empty(0, dtype=torch.int64)  # targets of no photo
 
@@ -158,8 +159,10 @@ def _phase(run: Run, loop: Loop, resumed: Checkpoint | None) -> Iterator[Event]:
         done = int(str(resumed.meta["epoch"])) if resumed else 0
         yield PhaseStarted(phase=loop.plan.phase, total=loop.plan.epochs, done=done, precision=loop.plan.way.bits)
         save = Saver(run.directory.last)
-        with threads_for(loop.weights, run.device):
-            reason = yield from loop.run(resumed=resumed, best=run.best, save=save, stop=run.should_stop)
+        with threads_for(loop.weights, run.device), Watched(run) as watched:
+            reason = yield from loop.run(
+                resumed=resumed, best=run.best, save=save, stop=run.should_stop, judged=watched.tell
+            )
         save.last_chance()
         return reason
 
