@@ -1,11 +1,11 @@
-"""Try it: new photos in, the model's answers with their probabilities out; and the model to take along."""
+"""Try it: photos or a camera's picture in, the model's answers out; and the model to take along."""
 
 import streamlit as st
 
 from core.data import intake
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import answers, many, panels, state
+from pages.parts import answers, live_camera, many, panels, state
 from pages.parts.uploader import uploader
 
 
@@ -21,16 +21,19 @@ def main() -> None:
     if not run.has_model:
         panels.waiting_for("train", say("results.not_ready"))
         return
-    if _way() == "many":
-        many.panel(run)
-    else:
-        _few(run)
+    match _way():
+        case "many":
+            many.panel(run)
+        case "live":
+            live_camera.panel(run)
+        case _:
+            _few(run)
     _download(run)
 
 
 def _way() -> str:
-    """A few photos, each with its picture, or many in a table; the address says which after a reload."""
-    ways = {"few": say("many.few"), "many": say("many.many")}
+    """A few photos, each with its picture, many in a table, or a camera; the address says which after a reload."""
+    ways = {"few": say("many.few"), "many": say("many.many"), "live": say("live.way")}
     st.session_state.setdefault("try_way", "many" if state.has_upload("many") else "few")
     chosen = st.segmented_control(say("many.way"), list(ways), format_func=ways.get, key="try_way", required=True)
     if chosen != "many":

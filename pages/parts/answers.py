@@ -1,73 +1,74 @@
 """The model's answers for the photos that were dropped on Try it."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.data import intake
 from core.data.image import UnusablePhoto
 from core.data.intake import Upload
-from core.data.journal import Received
-from core.data.thumbnails import thumbnail
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import charts, panels, state
-from pages.parts.plot import plot
+from pages.parts import answer_card, likely
+from pages.server.models import MODELS, model_stamp
 
-TOP = 5
+if TYPE_CHECKING:  # it brings torch along
+    from core.inference.predictor import Prediction
+
 SHOWN = 24  # answers on one page, newest first
+NEAR = 4  # training photos that an answer is compared with
 
 
-@st.cache_resource(max_entries=3, show_spinner=False)
-def _predictor(path: str, changed: float):
-    """A model in memory, shared by all sessions. Torch is imported here, at the first prediction, and not before."""
-    from core.inference.predictor import Predictor
+@dataclass(frozen=True)
+class Answers:
+    """What was said of each photo, newest first; a text says why one can't be read."""
 
-    del changed  # part of the cache's key: a resumed run has a new model
-    return Predictor.load(RunDirectory(Path(path)))
+    photos: list[intake.Received]
+    told: "list[Prediction | str]"
+
+    @property
+    def judged(self) -> bool:
+        """Whether the model tells photos that are unlike its own. True as long as there is no answer to say so."""
+        answers = [answer for answer in self.told if not isinstance(answer, str)]
+        return not answers or any(answer.strangeness is not None for answer in answers)
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def _answer(path: str, changed: float, sha256: str, _photo: Path) -> tuple[tuple[str, float], ...] | str:
-    """The likeliest classes, or why the photo can't be read; remembered by the photo's hash."""
-    del sha256
-    answer = next(iter(_predictor(path, changed).predict([_photo])))
-    return answer.message if isinstance(answer, UnusablePhoto) else answer.top[:TOP]
+def _answer(path: str, stamp: tuple[int, int], sha256: str, _photo: Path) -> "Prediction | str":
+    """The answer, or why the photo can't be read; remembered by the photo's hash."""
+    del stamp, sha256  # parts of the cache's key
+    answer = next(iter(MODELS.get(RunDirectory(Path(path))).predict([_photo], near=NEAR)))
+    return answer.message if isinstance(answer, UnusablePhoto) else answer
 
 
 def show(run: RunDirectory, upload: Upload) -> None:
-    """One row a photo: the picture, the answer in words, the probabilities."""
+    """What to show of the answers, then one card a photo."""
     photos = list(intake.arrived(upload))
     if not photos:
         return
-    changed = run.model.stat().st_mtime
+    stamp = model_stamp(run)
+    newest = photos[: -SHOWN - 1 : -1]
     with st.spinner(say("try.thinking"), show_time=True):
-        told = [_answer(str(run.path), changed, one.sha256, upload.photos / one.path) for one in photos[-SHOWN:]]
-    for one, answer in reversed(list(zip(photos[-SHOWN:], told, strict=True))):
-        with st.container(border=True, key=f"answer_{one.sha256[:12]}"):
-            _row(upload, one, answer)
+        answers = Answers(
+            newest, [_answer(str(run.path), stamp, one.sha256, upload.photos / one.path) for one in newest]
+        )
+    strict = unknown_switch(answers.judged)
+    named = likely.choose(run)
+    for one, answer in zip(answers.photos, answers.told, strict=True):
+        answer_card.show(run, upload, one, answer, strict=strict, named=named)
     if len(photos) > SHOWN:
         st.caption(say("try.newest", shown=SHOWN, n=len(photos)))
 
 
-def _row(upload: Upload, one: Received, answer: tuple[tuple[str, float], ...] | str) -> None:
-    left, right = st.columns([1, 2], vertical_alignment="center")
-    name = Path(one.path).name
-    if isinstance(answer, str):
-        with right:
-            st.warning(f"**{panels.plain(name)}** — {panels.plain(answer)}", icon=":material/broken_image:")
-        return
-    label, chance = answer[0]
-    with left:
-        picture = thumbnail(upload.photos, one.path, one.sha256, state.workspace().cache / "thumbnails", side=320)
-        st.image(picture, caption=panels.plain(name), alt=say("try.alt", name=name, label=label))
-    with right:
-        st.markdown(f"### {panels.plain(label)}")
-        st.markdown(say("try.sure", share=panels.percent(chance)))
-        figure = charts.probabilities(answer)
-        plot(
-            figure, key=f"chances_{one.sha256[:12]}", alt=charts.probabilities_alt(answer), height=40 + 34 * len(answer)
-        )
+def unknown_switch(judged: bool) -> bool:
+    """Whether to say "I don't know"; one quiet line where the model can't."""
+    if not judged:
+        st.caption(say("unknown.none_yet"))
+        return False
+    st.session_state.setdefault("try_unknown", True)
+    return st.toggle(say("unknown.say_it"), key="try_unknown", help=say("unknown.say_it_help"))
 
 
 def bundle_bytes(run: RunDirectory) -> bytes:

@@ -1,4 +1,5 @@
-// A camera's picture, and a button that records from it as long as it is held. webcam.py puts uploader_send.js before this.
+// A camera's picture, and a button that records from it as long as it is held. webcam.py puts uploader_send.js and
+// camera.js before this.
 
 const RATE = 8 // photos a second: more are nearly the same picture
 const MOST_SIDE = 640 // pixels; backbones look at 224 to 384
@@ -90,14 +91,11 @@ class Camera {
     Object.assign(this, { starting: true, problem: "", why: "" })
     this.draw()
     try {
-      if (!navigator.mediaDevices?.getUserMedia) throw Object.assign(new Error(), { name: "insecure" })
-      const video = { width: { ideal: MOST_SIDE }, height: { ideal: (MOST_SIDE * 3) / 4 } }
-      if (device) video.deviceId = { exact: device }
-      const stream = await navigator.mediaDevices.getUserMedia({ video, audio: false })
-      if (!this.root) return stream.getTracks().forEach((track) => track.stop()) // the page was left meanwhile
+      const stream = await openCamera(MOST_SIDE, { device })
+      if (!this.root) return closeCamera(stream) // the page was left meanwhile
       this.stream = stream
       for (const track of stream.getTracks()) track.onended = () => this.fail("gone")
-      this.devices = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput")
+      this.devices = await allCameras()
       await this.show()
     } catch (error) {
       this.release()
@@ -112,9 +110,7 @@ class Camera {
   async show() {
     const video = this.find("video")
     if (video.srcObject !== this.stream) video.srcObject = this.stream
-    // Only the preview is mirrored, as people know themselves; a camera that looks away from them shows what is there.
-    const facing = this.stream.getVideoTracks()[0].getSettings().facingMode
-    video.classList.toggle("mirrored", facing !== "environment")
+    video.classList.toggle("mirrored", isMirrored(this.stream))
     await video.play().catch(() => {})
   }
 
@@ -124,13 +120,9 @@ class Camera {
     this.draw()
   }
 
-  /** The camera's light goes out. */
   release() {
     this.end()
-    for (const track of this.stream?.getTracks() ?? []) {
-      track.onended = null
-      track.stop()
-    }
+    closeCamera(this.stream)
     this.stream = null
     if (this.root) this.find("video").srcObject = null
   }
@@ -236,10 +228,7 @@ class Camera {
     const { find, text } = this
     find(".camera span").textContent = text.camera
     find("select").setAttribute("aria-label", text.camera)
-    const current = this.stream.getVideoTracks()[0].getSettings().deviceId
-    const named = (label, place) => label || fillIn(text.camera_number, { n: place + 1 })
-    const options = this.devices.map(({ deviceId, label }, place) => new Option(named(label, place), deviceId, false, deviceId === current))
-    find("select").replaceChildren(...options)
+    find("select").replaceChildren(...cameraOptions(this.devices, this.stream, text.camera_number))
   }
 
   drawCounts() {
@@ -249,7 +238,7 @@ class Camera {
     const waits = this.waiting.length && (!this.holding || this.waiting.length > 2 * RATE)
     find(".waiting").textContent = waits ? fillIn(text.waiting, { n: this.waiting.length }) : ""
     const lines = []
-    if (this.problem) lines.push(fillIn(text.problem[this.problem], { why: this.why, port: location.port || "8501" }))
+    if (this.problem) lines.push(problemWords(text, this.problem, this.why))
     if (this.lost?.()) lines.push(text.lost)
     if (this.waiting.length >= MOST_WAITING) lines.push(text.full)
     if (this.stopped) lines.push(this.stopped)
@@ -268,21 +257,4 @@ class Camera {
       ...this.pictures.map((blob) => Object.assign(new Image(), { src: URL.createObjectURL(blob), alt: "", width: 64, height: 64 })),
     )
   }
-}
-
-function problemOf({ name }) {
-  const known = {
-    insecure: "insecure", NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "none", OverconstrainedError: "none",
-    NotReadableError: "busy", AbortError: "busy",
-  }
-  return known[name] ?? "other"
-}
-
-function fillIn(entry, values) {
-  const words = typeof entry === "string" ? entry : values.n === 1 ? entry.one : entry.other
-  return words.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? values[name].toLocaleString() : values[name]))
-}
-
-function sleep(milliseconds) {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }

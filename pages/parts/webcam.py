@@ -37,7 +37,7 @@ _ELEMENT = st.components.v2.component(
     "graft_webcam",
     html=MARKUP,
     css=(HERE / "webcam.css").read_text("utf-8"),
-    js="\n".join((HERE / name).read_text("utf-8") for name in ("uploader_send.js", "webcam.js")),
+    js="\n".join((HERE / name).read_text("utf-8") for name in ("uploader_send.js", "camera.js", "webcam.js")),
 )
 PROBLEMS = ("insecure", "denied", "none", "busy", "gone", "other")
 

@@ -23,6 +23,7 @@ from core.workspace import Workspace, default_root
 from pages.server.batch import BadBatchError, Batch
 from pages.server.batches import batch_routes
 from pages.server.guard import TOKEN_HEADER, secret_of, token_fits, token_for
+from pages.server.live import live_routes
 from pages.server.thumbs import thumb_routes
 
 PREFIX = "/graft"
@@ -42,6 +43,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_batch, methods=["POST"]),
         *thumb_routes(PREFIX, owner_of),
         *batch_routes(PREFIX, owner_of),
+        *live_routes(PREFIX, owner_of),
         Route("/assets/plotly.min.js", plotly_library, methods=["GET"]),
         Mount("/assets", CachedFiles(directory=ASSETS, check_dir=False)),
     ]

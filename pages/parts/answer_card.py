@@ -1,0 +1,113 @@
+"""One photo's answer on Try it: the photo, the class or "I don't know", why, and the training photos nearest to it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.data.intake import Received, Upload
+from core.data.thumbnails import thumbnail
+from core.runs import RunDirectory
+from core.words import say
+from pages.parts import charts, likely, panels, state
+from pages.parts.plot import plot
+
+if TYPE_CHECKING:  # it brings torch along
+    from core.inference.predictor import Near, Prediction
+
+TOP = 5  # classes in the chart
+PHOTO_SIDE = 320  # pixels, of the photo in question
+NEAR_SIDE = 160  # and of those it is compared with
+NEAR_WIDTH = 120
+
+
+def show(
+    run: RunDirectory,
+    upload: Upload,
+    one: Received,
+    answer: "Prediction | str",
+    *,
+    strict: bool,
+    named: likely.Likely | None,
+) -> None:
+    """``strict``: say "I don't know" where the model is beyond its limit."""
+    key = one.sha256[:12]
+    with st.container(border=True, key=f"answer_{key}"):
+        left, right = st.columns([1, 2], vertical_alignment="center")
+        name = Path(one.path).name
+        if isinstance(answer, str):
+            with right:
+                st.warning(f"**{panels.plain(name)}** — {panels.plain(answer)}", icon=":material/broken_image:")
+            return
+        unknown = strict and answer.unknown
+        said = say("unknown.title") if unknown else answer.label
+        with left:
+            picture = thumbnail(upload.photos, one.path, one.sha256, state.workspace().cache / "thumbnails", PHOTO_SIDE)
+            alt = say("unknown.alt", name=name) if unknown else say("try.alt", name=name, label=said)
+            st.image(picture, caption=panels.plain(name), alt=alt)
+        with right:
+            if unknown:
+                _unknown(run, answer)
+            else:
+                _known(run, answer, key, named)
+
+
+def _unknown(run: RunDirectory, answer: "Prediction") -> None:
+    st.markdown(f"### {say('unknown.title')}")
+    st.markdown(_why(run, answer))
+    if answer.near:
+        st.markdown(say("unknown.near_unknown"))
+        _near(run, answer.near)
+
+
+def _known(run: RunDirectory, answer: "Prediction", key: str, named: likely.Likely | None) -> None:
+    st.markdown(f"### {panels.plain(answer.label)}")
+    st.markdown(say("try.sure", share=panels.percent(answer.confidence)))
+    if answer.unknown:
+        st.warning(f"{say('unknown.guess')} {_why(run, answer)}", icon=":material/help:")
+    else:
+        likely.line(named, answer)
+    top = answer.top[:TOP]
+    plot(charts.probabilities(top), key=f"chances_{key}", alt=charts.probabilities_alt(top), height=40 + 34 * len(top))
+    if not answer.near:
+        return
+    with st.expander(say("unknown.near"), key=f"near_{key}", on_change="rerun") as near:
+        if near.open:  # nobody else waits for their pictures
+            _near(run, answer.near)
+
+
+def _why(run: RunDirectory, answer: "Prediction") -> str:
+    return say("unknown.why.unlike", share=95)
+
+
+def _near(run: RunDirectory, near: "tuple[Near, ...]") -> None:
+    """The training photos that are still there; of the others only how many they are."""
+    root, hashes = _training_photos(str(run.path), (run.path / "split.json").stat().st_mtime_ns)
+    pictures: list[bytes] = []
+    shown: list[Near] = []
+    for one in near:
+        # A thumbnail outlives its photo; who deleted the photo doesn't want to see it here.
+        there = one.path in hashes and (Path(root) / one.path).is_file()
+        picture = panels.picture(root, one.path, hashes[one.path], NEAR_SIDE) if there else None
+        if picture is not None:
+            pictures.append(picture)
+            shown.append(one)
+    if pictures:
+        told = [{"label": one.label, "likeness": f"{one.likeness:.2f}", "path": one.path} for one in shown]
+        st.image(
+            pictures,
+            caption=[panels.shown("unknown.likeness", label=row["label"], likeness=row["likeness"]) for row in told],
+            alt=[say("unknown.near_alt", **row) for row in told],
+            width=NEAR_WIDTH,
+        )
+        st.caption(say("unknown.near_help"))
+    if gone := len(near) - len(shown):
+        st.caption(say("unknown.near_gone", n=gone))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _training_photos(path: str, changed: int) -> tuple[str, dict[str, str]]:
+    """The folder of a run's training photos, and each one's hash by its path. Shared, and never changed."""
+    del changed
+    split = RunDirectory(Path(path)).split()
+    return split.root_of("train"), {sample.path: sample.sha256 for sample in (*split.train, *split.val)}
