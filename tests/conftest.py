@@ -3,11 +3,12 @@
 import os
 import socket
 import tempfile
+from typing import Any
 
 import pytest
 
-# Workers and servers that tests start inherit these.
-os.environ.setdefault("GRAFT_WORKSPACE", tempfile.mkdtemp(prefix="graft-tests-"))
+# Workers and servers that tests start inherit these; test processes side by side have a workspace each.
+os.environ["GRAFT_WORKSPACE"] = tempfile.mkdtemp(prefix="graft-tests-")
 os.environ.setdefault("GRAFT_STANDBY", "0")  # no process that a test didn't ask for
 os.environ["TORCH_HOME"] = tempfile.mkdtemp(prefix="graft-no-hub-")
 for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
@@ -31,3 +32,12 @@ def only_this_machine(monkeypatch):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last: the quick ones fail first, and Playwright's event loop stays in its thread for good."""
     items.sort(key=lambda item: "browser" in item.path.parts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``-n 2`` two processes share the files, each file whole and in this order: browser tests last in both."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
