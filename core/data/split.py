@@ -5,7 +5,7 @@ nearly the same, and groups by the user's rule never lie in two parts, or the sc
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from unicodedata import normalize
 
@@ -98,11 +98,11 @@ def _known_photos(classes: tuple[str, ...], test: DatasetReport, notes: list[Fin
     """The second folder's photos whose class is known, labelled as the first folder spells it."""
     if not test.photos:
         raise DataError("dataset.test_empty")
-    spelling = {normalize("NFC", label): label for label in classes} | {label: label for label in classes}
+    ours = spelling(classes)
     known: list[Photo] = []
     unknown: list[Photo] = []
     for photo in test.photos:
-        label = spelling.get(photo.label) or spelling.get(normalize("NFC", photo.label))
+        label = ours(photo.label)
         if label is None:
             unknown.append(photo)
         else:
@@ -112,6 +112,13 @@ def _known_photos(classes: tuple[str, ...], test: DatasetReport, notes: list[Fin
     if unknown:
         notes.append(note("split_unknown_class", unknown, names=named({photo.label for photo in unknown})))
     return known
+
+
+def spelling(classes: Iterable[str]) -> Callable[[str], str | None]:
+    """Finds the class that a label of other photos means, as ``classes`` spell it: é has two forms in Unicode."""
+    exact = {label: label for label in classes}
+    known = {normalize("NFC", label): label for label in exact} | exact
+    return lambda label: known.get(label) or known.get(normalize("NFC", label))
 
 
 def _relabelled(photo: Photo, label: str) -> Photo:
