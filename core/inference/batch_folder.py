@@ -94,6 +94,16 @@ class BatchFolder(Workplace):
                 yield from folder_photos(self._told_of(name).with_suffix(""), f"{name}/")
                 yield from refusals((LeftOut(**row) for row in told["left_out"]), f"{name}/")
 
+    def find(self, name: str) -> tuple[Path, str] | None:
+        """The folder, and the path below it, of the photo known by this name. The name may be anybody's: whoever opens
+        the path checks that it stays in the folder."""
+        if (self.photos / name).is_file():
+            return self.photos, name
+        for archive, _ in self._archives():
+            if name.startswith(f"{archive}/"):
+                return self._told_of(archive).with_suffix(""), name.removeprefix(f"{archive}/")
+        return None
+
     def _archives(self) -> list[tuple[str, Path]]:
         found = (path for path in self.photos.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
         return sorted((path.relative_to(self.photos).as_posix(), path) for path in found)

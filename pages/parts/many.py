@@ -5,19 +5,14 @@ import streamlit as st
 from core.data import intake
 from core.data.intake import Upload
 from core.inference import batch_worker
-from core.inference.answers_file import PhotoAnswer, csv_text
 from core.inference.batch_folder import BatchFolder
 from core.inference.batch_worker import Batch
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import panels, state
+from pages.parts import answer_table, panels, state
 from pages.parts.uploader import uploader
-from pages.server.batches import sorted_address
-from pages.server.routes import PREFIX
 
 POLL_SECONDS = 0.7
-EVERY = ""  # the choice of no class in particular
-NONE = "\0"  # and of those that can't be read; no class is called that
 
 
 def panel(run: RunDirectory) -> None:
@@ -36,7 +31,7 @@ def panel(run: RunDirectory) -> None:
     _stand(folder, known)
     _counts(known)
     if folder.answers.exists():
-        _answers(folder, upload)
+        answer_table.show(folder, upload)
     st.button(say("try.clear"), key="many_clear", icon=":material/clear_all:", on_click=_clear, args=(upload,))
 
 
@@ -100,79 +95,3 @@ def _counts(known: Batch) -> None:
         told.append(say("many.unreadable", n=known.unreadable))
     if told:
         st.caption(" · ".join(told))
-
-
-# The answers
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _read(path: str, size: int, changed: int, _folder: BatchFolder) -> tuple[PhotoAnswer, ...]:
-    """Shared by all sessions, and never changed."""
-    del path, size, changed  # the cache's key
-    return tuple(_folder.read())
-
-
-def _answers(folder: BatchFolder, upload: Upload) -> None:
-    facts = folder.answers.stat()
-    answers = _read(str(folder.answers), facts.st_size, facts.st_mtime_ns, folder)
-    if not answers:
-        return
-    counts: dict[str, int] = {}
-    for answer in answers:
-        key = NONE if answer.label is None else answer.label
-        counts[key] = counts.get(key, 0) + 1
-    shown = _chosen(answers, counts)
-    st.caption(say("many.shown", shown=len(shown), n=len(answers)))
-    _table(shown)
-    with st.container(horizontal=True):
-        st.download_button(
-            say("many.csv_button"), data=lambda: csv_text(answers).encode("utf-8-sig"), mime="text/csv",
-            file_name=f"graft-answers-{folder.run.id}.csv", key="many_csv", icon=":material/table:", on_click="ignore",
-        )  # fmt: skip
-        st.link_button(
-            say("many.sorted_button"), sorted_address(PREFIX, upload, folder.run), icon=":material/folder_zip:",
-            help=say("many.sorted_help"),
-        )  # fmt: skip
-
-
-def _chosen(answers: tuple[PhotoAnswer, ...], counts: dict[str, int]) -> list[PhotoAnswer]:
-    """Those of one class, and those that the model is not so sure of."""
-    classes = sorted(counts, key=lambda label: (label == NONE, -counts[label], label))
-
-    def named(label: str) -> str:
-        if label == EVERY:
-            return say("many.every_class")
-        return say("many.unreadable" if label == NONE else "many.count", label=label, n=counts[label])
-
-    left, right = st.columns(2)
-    label = left.selectbox(say("many.which_class"), [EVERY, *classes], format_func=named, key="many_class")
-    percent = right.slider(
-        say("many.below"), 0, 100, 100, format="%d %%", key="many_below", help=say("many.below_help")
-    )
-    if label != EVERY:
-        answers = tuple(answer for answer in answers if (NONE if answer.label is None else answer.label) == label)
-    if percent == 100:
-        return list(answers)
-    return [answer for answer in answers if answer.confidence is not None and answer.confidence < percent / 100]
-
-
-def _table(answers: list[PhotoAnswer]) -> None:
-    second = [answer.top[1] if len(answer.top) > 1 else ("", None) for answer in answers]
-    columns = {
-        "path": [answer.path.encode("utf-8", "replace").decode() for answer in answers],
-        "label": [answer.label or "" for answer in answers],
-        "confidence": [answer.confidence for answer in answers],
-        "second": [label for label, _ in second],
-        "second_confidence": [chance for _, chance in second],
-    }
-    if any(answer.error for answer in answers):
-        columns["error"] = [answer.error or "" for answer in answers]
-    share = {"format": "percent", "min_value": 0.0, "max_value": 1.0}
-    st.dataframe(
-        columns, hide_index=True, key="many_table", column_config={
-            name: st.column_config.ProgressColumn(say(f"many.column.{name}"), **share)
-            if name.endswith("confidence")
-            else st.column_config.TextColumn(say(f"many.column.{name}"))
-            for name in columns
-        },
-    )  # fmt: skip

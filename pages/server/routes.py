@@ -20,6 +20,7 @@ from core.errors import CoreError
 from core.runs import reserve
 from core.words import say
 from core.workspace import Workspace, default_root
+from pages.server.answered import answered_routes
 from pages.server.batch import BadBatchError, Batch
 from pages.server.batches import batch_routes
 from pages.server.guard import TOKEN_HEADER, secret_of, token_fits, token_for
@@ -43,6 +44,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_batch, methods=["POST"]),
         *thumb_routes(PREFIX, owner_of),
         *batch_routes(PREFIX, owner_of),
+        *answered_routes(PREFIX, owner_of),
         *live_routes(PREFIX, owner_of),
         Route("/assets/plotly.min.js", plotly_library, methods=["GET"]),
         Mount("/assets", CachedFiles(directory=ASSETS, check_dir=False)),

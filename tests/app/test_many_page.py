@@ -1,11 +1,14 @@
 """Many photos on Try it: started, stopped and gone on with; the table, narrowed down; what is taken away."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.data import intake
+from core.data.image import UnusablePhoto
 from core.data.intake import Upload
 from core.inference import batch_worker
 from core.inference.batch_folder import BatchFolder
@@ -13,7 +16,7 @@ from core.runs import RunDirectory
 from core.words import say
 from core.workspace import Workspace
 from tests.app.conftest import Recorder, finish, make_photos, make_run
-from tests.colours import Colours, paint
+from tests.colours import Colour, Colours, paint
 
 Visit = Callable[..., AppTest]
 
@@ -76,9 +79,36 @@ def test_the_table_is_narrowed_to_a_class_or_to_what_is_unsure(visit: Visit, run
     page = visit("try_it", run=run.id, many=upload.id)
     page.selectbox(key="many_class").set_value("red").run()
     assert [path for path, _ in table(page)] == ["reds/0.png", "reds/1.png", "reds/2.png", "unsure.png"]
-    page.slider(key="many_below").set_value(80).run()
+    page.segmented_control(key="many_which").set_value("unsure").run()
     assert [path for path, _ in table(page)] == ["unsure.png"]
     assert say("many.shown", shown=1, n=6) in captions(page)
+    page.slider(key="many_sure").set_value(50).run()  # it is 50.2 % sure of that one
+    assert table(page) == []
+    page.segmented_control(key="many_which").set_value("sure").run()
+    assert len(table(page)) == 4
+    page.segmented_control(key="many_which").set_value("unreadable").run()
+    assert table(page) == [("bad.png", "")]
+    assert say("many.which_unknown") not in page.segmented_control(key="many_which").options
+
+
+def test_photos_the_model_does_not_know_are_told_so_and_can_be_picked_out(
+    visit: Visit, run: RunDirectory, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoGreen(Colours):
+        def _look(self, photo: Path) -> Colour | UnusablePhoto:
+            answer = super()._look(photo)
+            return replace(answer, unknown=answer.top[0][0] == "green") if isinstance(answer, Colour) else answer
+
+    monkeypatch.setattr(batch_worker, "start", lambda folder: batch_worker.work(folder, lambda run: NoGreen()))
+    visit("try_it", run=run.id, many=upload.id).button(key="many_start").click().run()
+    page = visit("try_it", run=run.id, many=upload.id)
+    assert ("=green.png", say("unknown.title")) in table(page)
+    assert all("green" not in option for option in page.selectbox(key="many_class").options)
+    page.segmented_control(key="many_which").set_value("unknown").run()
+    assert table(page) == [("=green.png", say("unknown.title"))]
+    assert list(page.dataframe[0].value["second"]) == ["green"]
+    page.segmented_control(key="many_which").set_value("sure").run()
+    assert "=green.png" not in [path for path, _ in table(page)]
 
 
 def test_one_that_was_stopped_offers_to_go_on(visit: Visit, run: RunDirectory, upload: Upload) -> None:
