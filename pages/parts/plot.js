@@ -9,6 +9,7 @@ export default function (component) {
   place.turn += 1;
   place.data = data;
   place.tell = (point) => setTriggerValue("clicked", point);
+  place.choose = (points) => setTriggerValue("selected", { points });
   describe(place);
   redraw(place);
   const turn = place.turn;
@@ -104,7 +105,7 @@ function draw(place) {
   sayInstead(place, false);
   allowScrolling(scroller, width > seen, data.words);
   place.drawn = { figure: data.figure, width: seen, theme: theme.name };
-  window.Plotly.react(node, figure.data, figure.layout, settings(figure.layout, data.words, touched));
+  window.Plotly.react(node, figure.data, figure.layout, settings(figure.layout, data, touched));
   name(node, data.alt);
   if (!place.listening) listen(place);
 }
@@ -123,6 +124,17 @@ function listen(place) {
     const point = event.points.find((one) => one.customdata !== undefined);
     if (place.data.clickable && point) place.tell([...point.customdata]);
   });
+  // A click without a line ends a lasso as well: then there is no event.
+  place.node.on("plotly_selected", (event) => {
+    if (place.data.selectable && event) place.choose(marked(event.points));
+  });
+  place.node.on("plotly_deselect", () => {
+    if (place.data.selectable) place.choose([]);
+  });
+}
+
+function marked(points) {
+  return points.filter((one) => one.customdata !== undefined).map((one) => [...one.customdata]);
 }
 
 // What is wider than the page scrolls by itself, by keyboard too.
@@ -136,13 +148,13 @@ function allowScrolling(scroller, wide, words) {
   }
 }
 
-function settings(layout, words, touched) {
+function settings(layout, { words, selectable }, touched) {
   const axes = Object.entries(layout).filter(([name]) => /^[xy]axis\d*$/.test(name));
   const still = axes.every(([, axis]) => axis.fixedrange);
   return {
     displaylogo: false,
     displayModeBar: still || touched ? false : "hover",
-    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+    modeBarButtons: [[...(selectable ? ["lasso2d", "select2d"] : []), "zoom2d", "pan2d", "resetScale2d", "toImage"]],
     doubleClick: "reset",
     showTips: true,
     locale: "graft",

@@ -6,7 +6,7 @@ zoom. This element keeps one node and hands it the new figure. plotly.js comes f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,11 +31,13 @@ def plot(
     alt: str,
     height: int | None = None,
     on_click: Callable[[list[Any]], None] | None = None,
+    on_select: Callable[[list[list[Any]]], None] | None = None,
 ) -> list[Any] | None:
     """Show ``figure``, made in the light theme's colours; ``alt`` says in a sentence or two what it shows.
 
     Returns the ``customdata`` of the point that was clicked just now, where there is an ``on_click`` (which gets the
-    same, before the script runs). A click is a mouse's way only: offer the same by a widget as well.
+    same, before the script runs). ``on_select`` gets that of all points inside a lasso or box, none after a
+    double-click. Both are a mouse's ways only: offer the same by widgets as well.
     """
     pixels = int(height or figure.layout.height or PLAIN_HEIGHT)
 
@@ -44,6 +46,11 @@ def plot(
         if on_click is not None and point is not None:
             on_click(point)
 
+    def selected() -> None:
+        told = st.session_state[key].selected
+        if on_select is not None and isinstance(told, Mapping) and isinstance(told.get("points"), list):
+            on_select([point for point in told["points"] if isinstance(point, list)])
+
     result = _element()(
         key=key,
         data={
@@ -51,11 +58,13 @@ def plot(
             "alt": alt,
             "height": pixels,
             "clickable": on_click is not None,
+            "selectable": on_select is not None,
             "library": plotly_address(),
             "swaps": palette.swaps(),
             "words": _words(),
         },
         on_clicked_change=clicked,
+        on_selected_change=selected,
     )
     return result.clicked
 
@@ -75,6 +84,8 @@ def _words() -> dict[str, str]:
     return {
         "Zoom": say("charts.element.zoom"),
         "Pan": say("charts.element.pan"),
+        "Lasso Select": say("charts.element.lasso"),
+        "Box Select": say("charts.element.box"),
         "Reset axes": say("charts.element.reset"),
         "Download plot as a PNG": say("charts.element.download"),
         "Double-click to zoom back out": say("charts.element.zoomed"),
