@@ -1,12 +1,15 @@
 """Results: the score on photos the model never saw, how sure that score is, and where it goes wrong."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from core import runs
+from core.inference.later import LaterTest
 from core.inference.metrics import Results
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import judged, panels, scores, state, trust
+from pages.parts import groups, judged, later, panels, scores, state, trust
 
 
 def main() -> None:
@@ -24,22 +27,54 @@ def main() -> None:
         if note.kind == "split_guessed":  # always told: the user didn't say so
             st.info(panels.shown(f"data.finding.{note.kind}", **note.values), icon=":material/info:")
     results = state.results_of(run)
-    if results is not None and results.total:
-        _show(run, results, run.split().root_of("test"))
-    elif run.has_model:
+    has_own = results is not None and results.total > 0
+    if not has_own and not run.has_model:
+        panels.waiting_for("train", say("results.not_ready"))
+    test = later.choose(run, has_own=has_own)
+    if test is not None:
+        _tested_later(run, test)
+    elif results is not None and has_own:
+        _tested(run, results)
+    else:
         st.info(say("results.no_test"), icon=":material/info:")
         panels.next_step("try_it", say("results.next"))
-    else:
-        panels.waiting_for("train", say("results.not_ready"))
+    later.panel(run)
     scores.all_runs(run)
 
 
-def _show(run: RunDirectory, results: Results, root: str) -> None:
+def _tested(run: RunDirectory, results: Results) -> None:
+    """The score on the run's own test part."""
+    divided = run.split()
+    root = divided.root_of("test")
+    _score(run, results, root)
+    identifier = str(run.info().dataset.get("id") or "")
+    found = groups.source(identifier, root) if identifier else None
+    groups.panel(results, divided.test, divided.test_groups, found)
+    _trust(results)
+
+
+def _tested_later(run: RunDirectory, test: LaterTest) -> None:
+    """The score on other photos."""
+    results = later.score(run, test)
+    if not results.total:
+        return
+    source = later.dataset_of(test.dataset)
+    root = str(source.root) if source is not None else test.root
+    _score(run, results, root, dataset=test.dataset)
+    groups.panel(results, test.samples, test.groups, groups.source(test.dataset, root))
+    _trust(results)
+
+
+def _score(run: RunDirectory, results: Results, root: str, *, dataset: str | None = None) -> None:
     scores.headline(results)
     panels.next_step("try_it", say("results.next"))
-    judged.confusion(run, results, root)
+    judged.confusion(run, results, root, dataset=dataset)
     scores.per_class(results)
-    judged.surest(results, root)
+    if Path(root).is_dir():
+        judged.surest(results, root)
+
+
+def _trust(results: Results) -> None:
     trust.threshold(results)
     trust.calibration(results)
 

@@ -5,23 +5,37 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.data import datasets
 from core.data.datasets import Dataset
 from core.data.report import DatasetReport, Sample
 from core.data.store import columns_of, facts_of
+from core.errors import CoreError
 from core.inference.groups import FEWEST, MEASURED, Grouping, GroupScore, groupings, scores, worse
 from core.inference.metrics import Results
 from core.words import say
-from pages.parts import panels
+from pages.parts import panels, state
+
+Source = tuple[Dataset, DatasetReport]
+
+
+def source(identifier: str, root: str) -> Source | None:
+    """The data set of this id as it stands now; None where it is gone, isn't ready, or lies elsewhere than ``root``."""
+    try:
+        dataset = datasets.open_dataset(state.workspace(), identifier)
+        report = state.look_at(dataset).report
+    except CoreError:
+        return None
+    return (dataset, report) if report is not None and report.root == root else None
 
 
 def panel(
     results: Results,
     samples: Sequence[Sample],
     rule: Sequence[tuple[str, str]],
-    source: tuple[Dataset, DatasetReport] | None,
+    known: Source | None,
 ) -> None:
-    """Nothing where no groups are known. ``source`` is the data set that the photos are from, if it is still there."""
-    chosen, report = source or (None, None)
+    """Nothing where no groups are known. ``known`` is the data set that the photos are from, if it is still there."""
+    chosen, report = known or (None, None)
     found = groupings(
         samples,
         rule=dict(rule),

@@ -18,8 +18,11 @@ PAIRS = 5
 PHOTO_WIDTH = 150  # pixels
 
 
-def confusion(run: RunDirectory, results: Results, root: str) -> None:
-    """The matrix; a cell that is clicked or chosen shows its photos, each with a way to mend its label."""
+def confusion(run: RunDirectory, results: Results, root: str, *, dataset: str | None = None) -> None:
+    """The matrix; a cell that is clicked or chosen shows its photos, each with a way to mend its label.
+
+    ``dataset`` is the id of the photos of a later test; else they are the run's own.
+    """
     st.subheader(say("results.confusion"), anchor=False)
     st.markdown(say("judge.matrix.how"))
     matrix = results.confusion()
@@ -32,7 +35,7 @@ def confusion(run: RunDirectory, results: Results, root: str) -> None:
     )
     _pairs(results)
     true, predicted = _cell(run, results)
-    _photos(run, results, root, true, predicted)
+    _photos(run, results, root, dataset, true, predicted)
 
 
 def _pairs(results: Results) -> None:
@@ -84,13 +87,13 @@ def _cell(run: RunDirectory, results: Results) -> tuple[int, int]:
     return chosen[0], chosen[1]
 
 
-def _photos(run: RunDirectory, results: Results, root: str, true: int, predicted: int) -> None:
+def _photos(run: RunDirectory, results: Results, root: str, dataset: str | None, true: int, predicted: int) -> None:
     inside = results.cell(true, predicted)
     names = {"true": results.classes[true], "predicted": results.classes[predicted]}
     words = "right" if true == predicted else "wrong"
     st.markdown(panels.shown(f"judge.matrix.{words}", n=len(inside), **names))
-    found = relabel.find(run, root)
-    relabel.line(run, results, found)
+    found = relabel.find(run, root, dataset)
+    relabel.line(run, results, found, later=dataset is not None)
     pages = max(1, -(-len(inside) // SHOWN))
     key = _key(run, "page")
     page = min(st.session_state.get(key, 1), pages)

@@ -27,13 +27,16 @@ class Mendable:
     aside: frozenset[str]
 
 
-def find(run: RunDirectory, root: str) -> Mendable | None:
-    """None where the data set is gone, isn't ready, or holds other photos than those below ``root``."""
-    identifier = run.info().dataset.get("id")
+def find(run: RunDirectory, root: str, identifier: str | None = None) -> Mendable | None:
+    """None where the data set is gone, isn't ready, or holds other photos than those below ``root``.
+
+    ``identifier`` is that of the data set, where it isn't the run's own.
+    """
+    identifier = identifier or str(run.info().dataset.get("id") or "")
     if not identifier:
         return None
     try:
-        dataset = datasets.open_dataset(state.workspace(), str(identifier))
+        dataset = datasets.open_dataset(state.workspace(), identifier)
         report = state.look_at(dataset).report
     except CoreError:
         return None
@@ -44,8 +47,8 @@ def find(run: RunDirectory, root: str) -> Mendable | None:
     return Mendable(dataset, report.classes, labels, frozenset(photo.path for photo in report.aside))
 
 
-def line(run: RunDirectory, results: Results, found: Mendable | None) -> None:
-    """What can be done here; once a label differs from what the run was scored by, what that means for the run."""
+def line(run: RunDirectory, results: Results, found: Mendable | None, *, later: bool) -> None:
+    """What can be done here; once a label differs from what the run was scored by, what that means for the score."""
     if found is None:
         st.caption(say("judge.mend.gone"))
         return
@@ -55,7 +58,9 @@ def line(run: RunDirectory, results: Results, found: Mendable | None) -> None:
         found.labels.get(answer.path, results.classes[answer.target]) != results.classes[answer.target]
         for answer in results.answers
     )
-    if changed:
+    if changed and later:
+        st.info(say("later.labels_changed"), icon=":material/info:")
+    elif changed:
         st.info(say("judge.mend.changed", n=changed), icon=":material/info:")
         st.page_link(
             st.session_state["pages"]["model"], label=say("judge.mend.repeat"), icon=":material/arrow_forward:",

@@ -15,14 +15,13 @@ from pages.parts.cards import stat_row
 
 def headline(results: Results) -> None:
     """``38 of 40 right: between 83 % and 99 % on new photos like these.``"""
-    low, high = _ends(results.interval)
     average = _macro(np.asarray(results.confusion()))
     stats = [(say("results.accuracy"), panels.percent(results.accuracy), say("results.accuracy_help"))]
     if average is not None:
         for name, estimate in (("balanced", average.balanced_accuracy), ("f1", average.f1)):
             stats.append((say(f"judge.{name}.label"), panels.percent(estimate.value), say(f"judge.{name}.help")))
     stat_row(stats)
-    st.markdown(say("judge.in_words", correct=results.correct, n=results.total, low=low, high=high))
+    in_words(results)
     if average is not None:
         st.markdown(
             say(
@@ -32,6 +31,11 @@ def headline(results: Results) -> None:
                 f1=_told(average.f1),
             )
         )
+
+
+def in_words(results: Results) -> None:
+    low, high = _ends(results.interval)
+    st.markdown(say("judge.in_words", correct=results.correct, n=results.total, low=low, high=high))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

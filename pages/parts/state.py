@@ -24,7 +24,9 @@ RUN = "run"  # query key of the run's id
 COMPARED = "runs"  # query key of the ids of runs side by side, with commas between
 MOST_COMPARED = 4
 # Query keys of photos on their way in.
-UPLOAD: dict[intake.Purpose, str] = {"dataset": "upload", "classes": "classes", "try": "tried", "many": "many"}
+UPLOAD: dict[intake.Purpose, str] = {
+    "dataset": "upload", "classes": "classes", "try": "tried", "many": "many", "test": "testing",
+}  # fmt: skip
 ASSETS = Path(__file__).parent.parent.parent / "assets"
 
 

@@ -20,7 +20,7 @@ from core.errors import CoreError
 from core.words import say
 from pages.server.routes import upload_address, upload_token
 
-Mode = Literal["dataset", "class", "photos", "many"]
+Mode = Literal["dataset", "class", "photos", "many", "test"]
 HERE = Path(__file__).parent
 
 MARKUP = """
@@ -101,8 +101,8 @@ class UploadResult:
 def uploader(key: str, *, upload: Upload, mode: Mode) -> UploadResult | None:
     """Show the drop area; after the last file arrived, or the person stopped, return what came of it.
 
-    ``mode`` "dataset" takes folders, zips, photos and tables, "many" the same without tables; "photos" is smaller and
-    takes photos, pasted ones too.
+    ``mode`` "dataset" and "test" take folders, zips, photos and tables, "many" the same without tables; "photos" is
+    smaller and takes photos, pasted ones too.
     The result is returned in every run from then on, until its upload is gone or other files were chosen: Streamlit may
     break off any run, and with it whatever was about to be done. So what is done with it must be safe to do twice.
     """
@@ -176,8 +176,8 @@ def _kinds(mode: Mode) -> dict[str, object]:
     return {
         "photos": sorted(filetypes.PHOTO_SUFFIXES),
         "archives": [".zip"],
-        "archives_taken": mode in ("dataset", "many"),
-        "tables": sorted(TABLE_SUFFIXES) if mode == "dataset" else [],
+        "archives_taken": mode in ("dataset", "many", "test"),
+        "tables": sorted(TABLE_SUFFIXES) if mode in ("dataset", "test") else [],
         "heic": [".heic", ".heif", ".hif"],
         "litter": sorted(filetypes.LITTER),
         "litter_beginnings": list(filetypes.LITTER_BEGINNINGS),

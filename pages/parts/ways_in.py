@@ -57,7 +57,7 @@ def _use(into: Dataset | None, purpose: intake.Purpose, upload: Upload) -> None:
     """Make what has arrived a data set, or a part of one; a mistake is shown where it was made."""
     try:
         if into is None:
-            made = datasets.adopt(state.workspace(), upload, _name(upload))
+            made = datasets.adopt(state.workspace(), upload, name_of(upload))
         else:
             datasets.add(into, upload)
             made = into
@@ -75,7 +75,7 @@ def _open(made: Dataset) -> None:
     st.rerun()
 
 
-def _name(upload: Upload) -> str | None:
+def name_of(upload: Upload) -> str | None:
     """Where no folder and no zip came, there is no name to go by."""
     with os.scandir(upload.photos) as entries:
         telling = any(entry.is_dir() or entry.name.lower().endswith(".zip") for entry in entries)
