@@ -8,7 +8,7 @@ from core import runs
 from core.errors import CoreError
 from core.runs import RunDirectory, RunState
 from core.words import say
-from pages.parts import live, panels, state
+from pages.parts import epochs, live, panels, state
 
 QUICK_SECONDS = 4.0  # a head on kept features is there within the first of them
 
@@ -41,6 +41,7 @@ def _watch(run: RunDirectory) -> None:
             runs.stop(run)
             st.toast(say("train.stopping"))
         live.curves(known, run.info().config.loss)
+        epochs.live(run, known)
         if not known.open or young != _is_young(run):
             st.rerun()
 
@@ -62,6 +63,7 @@ def _over(run: RunDirectory, known: RunState) -> None:
             _resume(run)
     live.facts(known)
     live.curves(known, run.info().config.loss)
+    epochs.over(run, known)
     live.record(run, known)
 
 
