@@ -17,6 +17,7 @@ class Colour:
     """An answer as a predictor gives it."""
 
     top: tuple[tuple[str, float], ...]
+    unknown: bool = False
 
 
 class Colours:

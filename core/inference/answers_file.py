@@ -33,10 +33,11 @@ class PhotoAnswer:
     path: str  # the name the photo is known by
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+    unknown: bool = False  # unlike everything the model learnt from: what ``top`` says of it is a guess
 
     @classmethod
     def of(cls, path: str, prediction: "Prediction") -> "PhotoAnswer":
-        return cls(path, prediction.top[:TOP])
+        return cls(path, prediction.top[:TOP], unknown=prediction.unknown)
 
     @property
     def label(self) -> str | None:
@@ -48,12 +49,19 @@ class PhotoAnswer:
 
     def to_json(self) -> dict[str, Any]:
         top = [{"label": label, "confidence": chance} for label, chance in self.top]
-        told = {"path": self.path, "label": self.label, "confidence": self.confidence, "top": top}
+        told = {
+            "path": self.path,
+            "label": self.label,
+            "confidence": self.confidence,
+            "unknown": self.unknown,
+            "top": top,
+        }
         return told if self.error is None else {**told, "error": self.error}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "PhotoAnswer":
-        return cls(data["path"], tuple((row["label"], row["confidence"]) for row in data["top"]), data.get("error"))
+        top = tuple((row["label"], row["confidence"]) for row in data["top"])
+        return cls(data["path"], top, data.get("error"), bool(data.get("unknown", False)))
 
     def cells(self) -> list[str | float]:
         """One row of the table, its texts made safe."""

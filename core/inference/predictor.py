@@ -16,6 +16,8 @@ from core.data.image import UnusablePhoto
 from core.data.pixels import Pixels, centre, squares
 from core.data.report import Split
 from core.errors import RunError
+from core.inference.unknown import Detector
+from core.inference.unknown import Near as Near
 from core.models.build import Network, restore
 from core.models.fast import fast_frozen
 from core.models.head import HeadSpec
@@ -63,15 +65,6 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
-class Near:
-    """A training photo that looks like the one in question to the network; ``likeness`` is a cosine."""
-
-    path: str  # below the root of the run's training photos
-    label: str
-    likeness: float
-
-
-@dataclass(frozen=True)
 class Prediction:
     """The answer for one photo: every class with its probability, the most likely first.
 
@@ -94,11 +87,17 @@ class Prediction:
 
 
 class Predictor:
-    """One network in memory. Safe to share between threads: one photo batch is computed at a time."""
+    """One network in memory. Safe to share between threads: one photo batch is computed at a time.
 
-    def __init__(self, network: Network, card: ModelCard, device: torch.device) -> None:
+    ``detector`` tells photos that the network can't know; None where the run has none.
+    """
+
+    def __init__(
+        self, network: Network, card: ModelCard, device: torch.device, detector: Detector | None = None
+    ) -> None:
         self.card = card
         self.device = device
+        self.detector = detector.to(device) if detector else None
         # Folded and laid out for speed, in 32 bits throughout: the same numbers but for rounding, twice as fast.
         self._body = fast_frozen(network.stages, device, precision="float32")
         self._head = network.head.to(device).eval()
@@ -106,43 +105,69 @@ class Predictor:
 
     @classmethod
     def load(cls, run: RunDirectory, device: torch.device | None = None) -> "Predictor":
-        """The model of a run. RunError while it has none."""
+        """The model of a run. RunError while it has none, or where a file of it is broken."""
         if not run.has_model:
             raise RunError("runs.no_model", run=run.id)
         card = ModelCard.from_json(json.loads(run.model_card.read_text("utf-8")))
         network = restore(card.backbone, len(card.classes), load_file(run.model), head=card.head)
-        return cls(network, card, device or torch.device("cpu"))
+        return cls(network, card, device or torch.device("cpu"), Detector.load(run, network.backbone.feature_width))
 
-    def predict(self, sources: Iterable[Path | bytes]) -> Iterator[Prediction | UnusablePhoto]:
-        """One answer a photo, in order; a photo that can't be read gives its error instead of an answer."""
-        names = self.card.classes
-        for batch, probabilities in self.probabilities(sources):
-            row = iter(probabilities)
-            for square in batch:
-                if isinstance(square, UnusablePhoto):
-                    yield square
-                    continue
-                chances = next(row)
-                order = np.argsort(-chances, kind="stable")
-                yield Prediction(tuple((names[i], float(chances[i])) for i in order))
+    def predict(self, sources: Iterable[Path | bytes], near: int = 0) -> Iterator[Prediction | UnusablePhoto]:
+        """One answer a photo, in order; a photo that can't be read gives its error instead of an answer.
+
+        ``near`` is how many training photos most like it to name with each answer.
+        """
+        for batch, said in self._batches(sources, near):
+            rows = iter(said.predictions(self.card.classes, self.detector))
+            yield from (square if isinstance(square, UnusablePhoto) else next(rows) for square in batch)
 
     def probabilities(
         self, sources: Iterable[Path | bytes]
     ) -> Iterator[tuple[list[Pixels | UnusablePhoto], np.ndarray]]:
         """Batches of decoded photos and the (readable photos, classes) float32 probabilities of those that are."""
+        for batch, said in self._batches(sources):
+            yield batch, said.probabilities
+
+    def _batches(
+        self, sources: Iterable[Path | bytes], near: int = 0
+    ) -> "Iterator[tuple[list[Pixels | UnusablePhoto], _Said]]":
         preprocessing = self.card.preprocessing
         decoded = squares(sources, preprocessing.resize, preprocessing.interpolation)
         while batch := list(islice(decoded, BATCH)):
             readable = [centre(square, preprocessing.crop) for square in batch if not isinstance(square, UnusablePhoto)]
-            yield batch, self._compute(readable)
+            yield batch, self._compute(readable, near)
 
-    def _compute(self, crops: Sequence[Pixels]) -> np.ndarray:
+    def _compute(self, crops: Sequence[Pixels], near: int = 0) -> "_Said":
         if not crops:
-            return np.empty((0, len(self.card.classes)), np.float32)
+            return _Said(np.empty((0, len(self.card.classes)), np.float32))
         with self._lock, torch.inference_mode():
             pixels = torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2)
-            logits = self._head(self._body(normalised(pixels, self.card.preprocessing)))
-            return logits.softmax(dim=1).cpu().numpy()
+            features = self._body(normalised(pixels, self.card.preprocessing))
+            logits = self._head(features)
+            chances = logits.softmax(dim=1).cpu().numpy()
+            if self.detector is None:
+                return _Said(chances)
+            strangeness = self.detector(features, logits).cpu().numpy()
+            return _Said(chances, strangeness, self.detector.nearest(features, near) if near else ())
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a batch of photos gave: (n, classes) probabilities, and (n,) strangeness where there is a detector."""
+
+    probabilities: np.ndarray
+    strangeness: np.ndarray | None = None
+    near: Sequence[tuple[Near, ...]] = ()
+
+    def predictions(self, names: tuple[str, ...], detector: Detector | None) -> Iterator[Prediction]:
+        for place, chances in enumerate(self.probabilities):
+            top = tuple((names[i], float(chances[i])) for i in np.argsort(-chances, kind="stable"))
+            if self.strangeness is None or detector is None:
+                yield Prediction(top)
+                continue
+            strangeness = float(self.strangeness[place])
+            near = self.near[place] if self.near else ()
+            yield Prediction(top, strangeness, strangeness > detector.limit, near)
 
 
 def write_model(run: RunDirectory, network: Network, card: ModelCard) -> None:
