@@ -1,4 +1,4 @@
-"""Graft from a terminal: ``python -m core scan|doctor|train|evaluate|predict|backbones``.
+"""Graft from a terminal: ``python -m core scan|doctor|train|evaluate|predict|export|backbones``.
 
 Progress for people goes to stderr; the last line of stdout is one JSON object (``predict``: one a photo).
 Exit status: 0 done, 2 the user's mistake (message and hint on stderr, as JSON on stdout), 1 ours.
@@ -72,8 +72,24 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("run", type=Path, metavar="RUN_DIR")
     predict.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=say("many.paths"))
     predict.add_argument("--csv", type=Path, metavar="FILE", help=say("many.csv"))
+    export = _command(commands, "export", jobs.export_job)
+    export.add_argument("run", type=Path, metavar="RUN_DIR")
+    export.add_argument("--out", type=Path, required=True, metavar="BUNDLE.zip", help=say("export.command.out"))
+    export.add_argument("--no-samples", action="store_true", help=say("export.command.no_samples"))
+    _add_serve(_command(commands, "serve", jobs.serve_job))
+    fetch = _command(commands, "fetch-runtime", jobs.fetch_runtime_job)
+    fetch.add_argument("--from", type=Path, dest="source", metavar="FILE", help=say("serve.option.from"))
     _command(commands, "backbones", jobs.backbones_job)
     return parser
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("run", type=Path, metavar="RUN_DIR", help=say("serve.option.run"))
+    serve.add_argument("--port", type=int, required=True, metavar="N", help=say("serve.option.port"))
+    serve.add_argument("--host", default="127.0.0.1", help=say("serve.option.host"))
+    serve.add_argument("--token", metavar="T", help=say("serve.option.token"))
+    serve.add_argument("--cors", action="append", default=[], metavar="ORIGIN", help=say("serve.option.cors"))
+    serve.add_argument("--name", action="append", default=[], metavar="NAME", help=say("serve.option.name"))
 
 
 def _command(commands: Any, name: str, job: Job) -> argparse.ArgumentParser:

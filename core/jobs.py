@@ -140,6 +140,25 @@ def predict_job(options: argparse.Namespace) -> Iterator[Json]:
     sys.stderr.write("\n")
 
 
+def export_job(options: argparse.Namespace) -> Iterator[Json]:
+    from core.serve.bundled import export_told
+
+    yield export_told(options.run, options.out, samples=not options.no_samples)
+
+
+def serve_job(options: argparse.Namespace) -> Iterator[Json]:
+    """Answer over HTTP until Ctrl-C; the address is told once it answers."""
+    from core.serve.command import serve
+
+    yield from serve(options)
+
+
+def fetch_runtime_job(options: argparse.Namespace) -> Iterator[Json]:
+    from core.serve import runtime
+
+    yield {"runtime": str(runtime.fetch(options.source)), "version": runtime.VERSION, "files": list(runtime.SHA256)}
+
+
 def backbones_job(options: argparse.Namespace) -> Iterator[Json]:
     rows = registry.table_rows(default_root() / "weights")
     for row in rows:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def export_with_page(
 ) -> Parity:
     """``core.export.bundle.export``, with the page where the files of ONNX Runtime Web are on this computer."""
     runtime = find()
-    page = None if runtime is None else lambda onnx, card: browser_page(onnx, card, runtime)
+    page = partial(browser_page, runtime=runtime) if runtime is not None else None
     return export(run, out, tell, should_stop, samples=samples, page=page)
 
 
