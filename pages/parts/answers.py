@@ -9,9 +9,10 @@ import streamlit as st
 from core.data import intake
 from core.data.image import UnusablePhoto
 from core.data.intake import Upload
+from core.errors import CoreError
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import answer_card, likely
+from pages.parts import answer_card, likely, panels
 from pages.server.models import MODELS, model_stamp
 
 if TYPE_CHECKING:  # it brings torch along
@@ -50,10 +51,13 @@ def show(run: RunDirectory, upload: Upload) -> None:
         return
     stamp = model_stamp(run)
     newest = photos[: -SHOWN - 1 : -1]
-    with st.spinner(say("try.thinking"), show_time=True):
-        answers = Answers(
-            newest, [_answer(str(run.path), stamp, one.sha256, upload.photos / one.path) for one in newest]
-        )
+    try:
+        with st.spinner(say("try.thinking"), show_time=True):
+            told = [_answer(str(run.path), stamp, one.sha256, upload.photos / one.path) for one in newest]
+    except CoreError as error:  # of the model, not of a photo
+        panels.error_box(error)
+        return
+    answers = Answers(newest, told)
     strict = unknown_switch(answers.judged)
     named = likely.choose(run)
     for one, answer in zip(answers.photos, answers.told, strict=True):

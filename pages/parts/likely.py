@@ -27,9 +27,16 @@ class Likely:
     limit: float
 
     def of(self, answer: "Prediction") -> tuple[str, ...]:
-        """The classes that may be right, the likeliest first."""
+        """The classes that may be right, the likeliest first.
+
+        A model that is right more often than was asked has no class within the limit where it wavers most. Then the
+        likeliest are named that together reach the coverage: more names break no promise, and none would say nothing.
+        """
         chances = np.array([chance for _, chance in answer.top])
-        return tuple(answer.top[place][0] for place in prediction_set(chances, self.limit))
+        places = prediction_set(chances, self.limit)
+        if not places:
+            places = range(int(np.searchsorted(chances.cumsum(), self.coverage)) + 1)
+        return tuple(answer.top[place][0] for place in places if place < len(answer.top))
 
 
 def choose(run: RunDirectory) -> Likely | None:
@@ -57,10 +64,8 @@ def line(likely: Likely | None, answer: "Prediction") -> None:
     labels = [panels.plain(label) for label in likely.of(answer)]
     if len(labels) == 1:
         st.markdown(say("likely.one", label=labels[0]))
-    elif len(labels) > 1:
-        st.markdown(say("likely.several", first=", ".join(labels[:-1]), last=labels[-1]))
     else:
-        st.markdown(say("likely.nothing"))
+        st.markdown(say("likely.several", first=", ".join(labels[:-1]), last=labels[-1]))
 
 
 def _changed(path: Path) -> int:
