@@ -6,7 +6,6 @@ and written as base64. Labels are strangers' texts: they are data in the page an
 
 import base64
 import gzip
-import hashlib
 import json
 from collections.abc import Mapping
 from html import escape
@@ -14,8 +13,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import PIL
+
 import core
 from core.data.image import MAX_ASPECT, MIN_SIDE
+from core.serve.guard import hash_source
 from core.serve.runtime import PROGRAM, VERSION, WASM, RuntimeFilesError
 from core.words import catalogue, say
 
@@ -42,8 +44,9 @@ def browser_page(onnx: bytes, card: Mapping[str, Any], runtime: Path) -> bytes:
     style, script = _style(), _script()
     policy = {
         "default-src": "'none'",
-        "script-src": f"{_hash_of(script)} blob: 'wasm-unsafe-eval'",  # the runtime is a module, imported from a blob
-        "style-src": _hash_of(style),
+        # The runtime is a module, imported from a blob.
+        "script-src": f"{hash_source(script)} blob: 'wasm-unsafe-eval'",
+        "style-src": hash_source(style),
         "img-src": "data: blob:",
         "base-uri": "'none'",
         "form-action": "'none'",
@@ -51,9 +54,7 @@ def browser_page(onnx: bytes, card: Mapping[str, Any], runtime: Path) -> bytes:
     texts = {name: escape(say(f"demopage.{name}")) for name in TEXTS}
     page = Template((PARTS / "page.html").read_text("utf-8")).substitute(
         texts,
-        policy=escape("; ".join(f"{name} {value}" for name, value in policy.items()), quote=True).replace(
-            "&#x27;", "'"
-        ),
+        policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         title=escape(str(card["title"])),
         credits=escape(say("demopage.credits", graft=core.__version__, runtime=VERSION)),
         style=style,
@@ -84,6 +85,7 @@ def _told(card: Mapping[str, Any]) -> dict[str, Any]:
         "unknown_limit": card.get("unknown_limit"),
         "least_side": MIN_SIDE,
         "most_aspect": MAX_ASPECT,
+        "pillow": int(PIL.__version__.partition(".")[0]),
         "words": words,
     }
 
@@ -107,10 +109,6 @@ COLOURS = {
     "accent": "#2F7049, #7CC79A",
     "careful": "#A33A1A, #F0855C",
 }
-
-
-def _hash_of(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _packed(content: bytes) -> str:

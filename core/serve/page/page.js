@@ -43,7 +43,8 @@ async function look(bitmap, isJpeg) {
   if (Math.min(width, height) < card.least_side) throw new Error(words.too_small);
   if (Math.max(width, height) > card.most_aspect * Math.min(width, height)) throw new Error(words.too_narrow);
   const picture = pixels(bitmap, isJpeg ? decodingScale(width, height, resize) : 1);
-  const input = networkInput(middleSquare(picture, resize, interpolation), card.preprocessing);
+  const square = middleSquare(picture, resize, interpolation, card.pillow);
+  const input = networkInput(square, card.preprocessing);
   const { session, Tensor } = network;
   const told = await session.run({ [session.inputNames[0]]: new Tensor("float32", input, [1, 3, crop, crop]) });
   const [probabilities, , strangeness] = session.outputNames.map((name) => told[name].data);

@@ -54,7 +54,7 @@ function pass(source, target, rows, lines, old, fresh) {
 }
 
 // The middle square of a picture {data: RGB, width, height} as side × side pixels, three bytes each.
-function middleSquare(picture, side, interpolation) {
+function middleSquare(picture, side, interpolation, pillow) {
   const { data, width, height } = picture;
   const filter = FILTERS[interpolation];
   const shorter = Math.min(width, height);
@@ -62,11 +62,22 @@ function middleSquare(picture, side, interpolation) {
   const top = Math.floor((height - shorter) / 2);
   const across = taps(width, left, left + shorter, side, filter);
   const down = taps(height, top, top + shorter, side, filter);
-  const narrow = new Uint8ClampedArray(side * height * 3);
-  pass(data, narrow, across, height, { line: width * 3, step: 3 }, { line: side * 3, step: 3 });
   const square = new Uint8ClampedArray(side * side * 3);
-  pass(narrow, square, down, side, { line: 3, step: side * 3 }, { line: 3, step: side * 3 });
+  if (startsDownwards(width, height, side, pillow)) {
+    const low = new Uint8ClampedArray(width * side * 3);
+    pass(data, low, down, width, { line: 3, step: width * 3 }, { line: 3, step: width * 3 });
+    pass(low, square, across, side, { line: width * 3, step: 3 }, { line: side * 3, step: 3 });
+  } else {
+    const narrow = new Uint8ClampedArray(side * height * 3);
+    pass(data, narrow, across, height, { line: width * 3, step: 3 }, { line: side * 3, step: 3 });
+    pass(narrow, square, down, side, { line: 3, step: side * 3 }, { line: 3, step: side * 3 });
+  }
   return square;
+}
+
+// Whether Pillow scales the height before the width, which changes what is rounded. Source: Pillow 13, pull request 9549.
+function startsDownwards(width, height, side, pillow) {
+  return pillow >= 13 && height > side && height - side > 2 * (width - side);
 }
 
 // By how much Graft scales a JPEG down while decoding it: that is quick, and never below the size it needs.
@@ -110,9 +121,9 @@ function shrink(strip, scale, small, firstRow) {
         }
       }
       const count = (below - y) * (right - x);
-      small.data[to] = Math.floor(red / count + 0.5);
-      small.data[to + 1] = Math.floor(green / count + 0.5);
-      small.data[to + 2] = Math.floor(blue / count + 0.5);
+      small.data[to] = red / count; // rounded by its type, halves to even: no picture gets lighter
+      small.data[to + 1] = green / count;
+      small.data[to + 2] = blue / count;
     }
   }
 }
