@@ -13,9 +13,10 @@ ICONS = {
     "train": ":material/show_chart:",
     "results": ":material/fact_check:",
     "try_it": ":material/center_focus_strong:",
+    "why": ":material/visibility:",
     "compare": ":material/compare_arrows:",
 }
-BESIDE = ("compare",)  # no step on the way: it looks back at several runs
+BESIDE = ("why", "compare")  # no steps on the way to a model: they look into one, and back at several
 
 
 def main() -> None:

@@ -233,8 +233,8 @@ def test_the_answer_beside_the_heat_is_the_predictors(run, photo):
     answer = next(iter(Predictor.load(run).predict([photo])))
     assert isinstance(answer, Prediction)
     assert heat.target == answer.label
-    assert [label for label, _ in heat.probabilities] == [label for label, _ in answer.top]
-    assert np.allclose([p for _, p in heat.probabilities], [p for _, p in answer.top], atol=1e-4)
+    assert [label for label, _ in heat.top] == [label for label, _ in answer.top]
+    assert np.allclose([p for _, p in heat.top], [p for _, p in answer.top], atol=1e-4)
 
 
 def test_each_class_has_its_own_heat_on_one_scale(run, photo):

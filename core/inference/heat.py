@@ -1,8 +1,11 @@
-"""A coarse map of heat laid on a photo, so that people can see it, whatever colours they see. Torch-free.
+"""Where a network looked, laid on the photo so that people can see it, whatever colours they see. Torch-free.
 
 The photo turns grey, so that colour means heat alone; the colours grow lighter all the way, so that they can be told
 apart by lightness as well.
 """
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +14,39 @@ from PIL import Image
 from core.data.pixels import Pixels
 from core.models.registry import Preprocessing
 
+if TYPE_CHECKING:  # it brings torch along
+    from core.inference.unknown import Near
+
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 # From none to all. Source: matplotlib's "inferno" by Smith and van der Walt, at 0.25, 0.4, 0.55, 0.7, 0.85 and 1.0.
 COLOURS = ("#56106E", "#932667", "#CD4247", "#F1731D", "#FBB61A", "#FCFFA4")
 UNSEEN = 0.35  # how bright the rim stays that the network never saw
+
+
+@dataclass(frozen=True)
+class Heat:
+    """What spoke for ``target`` in a photo, place by place, and what was answered.
+
+    ``values`` run from 0 to 1, the strongest place for ``target`` or for the answered class, whichever is stronger: so
+    a class for which little speaks looks faint. They are the network's own coarse grid; ``on_photo`` spreads it.
+    """
+
+    values: NDArray[np.float32]  # (rows, columns)
+    square: Pixels  # what the network saw, (crop, crop, 3)
+    target: str
+    preprocessing: Preprocessing
+    top: tuple[tuple[str, float], ...]  # every class with its probability, the likeliest first
+    unknown: bool = False  # whether the photo is beyond the run's limit
+    near: "tuple[Near, ...]" = ()  # the training photos most like it, where that was asked for
+
+    @property
+    def answered(self) -> str:
+        return self.top[0][0]
+
+    @property
+    def empty(self) -> bool:
+        """Whether no place spoke for the class."""
+        return not self.values.any()
 
 
 def seen(width: int, height: int, preprocessing: Preprocessing) -> Box:

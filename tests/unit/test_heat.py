@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from core.data.pixels import centre, square
-from core.inference import overlay
+from core.inference import heat
 from core.models.registry import Preprocessing
 
 WANTED = Preprocessing(256, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
@@ -20,7 +20,7 @@ def white_inside(width: int, height: int, box: tuple[int, int, int, int]) -> Ima
 
 @pytest.mark.parametrize(("width", "height"), [(800, 512), (512, 800), (512, 512)])
 def test_the_box_is_what_the_network_sees(width, height, tmp_path):
-    left, top, right, bottom = overlay.seen(width, height, WANTED)
+    left, top, right, bottom = heat.seen(width, height, WANTED)
     assert (right - left, bottom - top) == (448, 448)
     box = (round(left), round(top), round(right), round(bottom))
     path = tmp_path / "photo.png"
@@ -38,17 +38,17 @@ def test_the_box_is_what_the_network_sees(width, height, tmp_path):
 def test_heat_is_spread_as_torch_would():
     values = np.random.default_rng(0).random((7, 5)).astype(np.float32)
     wanted = torch.nn.functional.interpolate(torch.from_numpy(values)[None, None], size=(210, 160), mode="bilinear")
-    assert np.allclose(overlay.spread(values, 160, 210), wanted[0, 0].numpy(), atol=1e-4)
+    assert np.allclose(heat.spread(values, 160, 210), wanted[0, 0].numpy(), atol=1e-4)
 
 
 def test_heat_colours_the_box_and_the_rest_is_dim_and_grey():
     photo = Image.new("RGB", (80, 40), (200, 100, 50))
     values = np.zeros((2, 2), np.float32)
     values[0, 0] = 1.0
-    drawn = np.asarray(overlay.on_photo(photo, values, (20, 0, 60, 40), 1.0))
+    drawn = np.asarray(heat.on_photo(photo, values, (20, 0, 60, 40), 1.0))
     grey = int(np.asarray(photo.convert("L"))[0, 0])
-    assert (drawn[:, :20] == round(grey * overlay.UNSEEN)).all()
-    assert (drawn[:, 60:] == round(grey * overlay.UNSEEN)).all()
+    assert (drawn[:, :20] == round(grey * heat.UNSEEN)).all()
+    assert (drawn[:, 60:] == round(grey * heat.UNSEEN)).all()
     assert (drawn[35, 55] == grey).all()  # inside, where nothing speaks
     assert tuple(drawn[2, 22]) == (0xFC, 0xFF, 0xA4)  # where all of it does
 
@@ -57,11 +57,11 @@ def test_without_opacity_the_heat_is_not_there():
     pixels = np.random.default_rng(1).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     hot = np.ones((3, 3), np.float32)
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
-    assert (overlay.painted(pixels, hot, 0.0) == grey[..., None]).all()
-    assert not (overlay.painted(pixels, hot, 0.5) == grey[..., None]).all()
+    assert (heat.painted(pixels, hot, 0.0) == grey[..., None]).all()
+    assert not (heat.painted(pixels, hot, 0.5) == grey[..., None]).all()
 
 
 def test_hotter_is_lighter_all_the_way_so_that_no_one_needs_to_see_the_hue():
-    row = np.asarray(overlay.scale(256, 2).convert("L"), dtype=int)[0]
+    row = np.asarray(heat.scale(256, 2).convert("L"), dtype=int)[0]
     assert (np.diff(row) >= 0).all()
     assert row[-1] - row[0] > 180
