@@ -124,9 +124,9 @@ function listen(place) {
     const point = event.points.find((one) => one.customdata !== undefined);
     if (place.data.clickable && point) place.tell([...point.customdata]);
   });
-  // A click without a line ends a lasso as well: then there is no event.
+  // A click without a line ends a lasso as well, without an event; a figure that takes the line away has no lines.
   place.node.on("plotly_selected", (event) => {
-    if (place.data.selectable && event) place.choose(marked(event.points));
+    if (place.data.selectable && event?.selections?.length) place.choose(marked(event.points));
   });
   place.node.on("plotly_deselect", () => {
     if (place.data.selectable) place.choose([]);
