@@ -1,11 +1,11 @@
-"""Look inside: where the network looked in a photo, and what it takes it to be like."""
+"""Look inside: where the network looked in a photo, what it takes it to be like, and the map of all photos."""
 
 import streamlit as st
 
 from core.inference.metrics import Results
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import attention, attention_choice, panels, state
+from pages.parts import attention, attention_choice, feature_map, panels, state
 
 
 def main() -> None:
@@ -21,7 +21,11 @@ def main() -> None:
         panels.waiting_for("train", say("results.not_ready"))
         return
     results = state.results_of(run)
-    _one(run, results)
+    if _way("why_way", "why.way", ("one", "all")) == "all":
+        state.leave_upload("try")
+        feature_map.panel(run, results)
+    else:
+        _one(run, results)
 
 
 def _way(key: str, label: str, ways: tuple[str, str]) -> str:
@@ -33,6 +37,7 @@ def _way(key: str, label: str, ways: tuple[str, str]) -> str:
 
 def _one(run: RunDirectory, results: Results | None) -> None:
     tested = results is not None and results.total > 0
+    st.session_state.setdefault("why_from", "own" if state.has_upload("try") else "test")
     if not tested:
         st.info(say("why.no_test"), icon=":material/info:")
     if results is not None and tested and _way("why_from", "why.from", ("test", "own")) == "test":

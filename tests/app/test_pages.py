@@ -20,7 +20,10 @@ from tests.app.conftest import FRAME, SECONDS, Recorder, finish, make_photos, ma
 
 Visit = Callable[..., AppTest]
 STEPS = ("start", "photos", "model", "train", "results", "try_it", "compare")
-WAITS = {"model": "model.waits", "train": "train.waits", "results": "results.waits", "try_it": "try.waits"}
+WAITS = {
+    "model": "model.waits", "train": "train.waits", "results": "results.waits", "try_it": "try.waits",
+    "why": "why.waits",
+}  # fmt: skip
 HOSTILE_IDS = (
     "../../x",
     "<script>alert(1)</script>",
@@ -78,7 +81,7 @@ def test_start_leads_to_the_photos_and_names_the_processor(visit: Visit) -> None
     assert page.title[0].value == say("photos.bring_title")
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", [*STEPS, "why"])
 def test_an_address_that_names_nothing_of_ours_leads_to_a_calm_page(visit: Visit, step: str) -> None:
     for identifier in HOSTILE_IDS:
         page = visit(step, run=identifier, set=identifier)
