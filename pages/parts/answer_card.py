@@ -9,16 +9,14 @@ from core.data.intake import Received, Upload
 from core.data.thumbnails import thumbnail
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import charts, likely, panels, state
+from pages.parts import charts, likely, nearest, panels, state
 from pages.parts.plot import plot
 
 if TYPE_CHECKING:  # it brings torch along
-    from core.inference.predictor import Near, Prediction
+    from core.inference.predictor import Prediction
 
 TOP = 5  # classes in the chart
 PHOTO_SIDE = 320  # pixels, of the photo in question
-NEAR_SIDE = 160  # and of those it is compared with
-NEAR_WIDTH = 120
 
 
 def show(
@@ -57,7 +55,7 @@ def _unknown(run: RunDirectory, answer: "Prediction") -> None:
     st.markdown(_why(run, answer))
     if answer.near:
         st.markdown(say("unknown.near_unknown"))
-        _near(run, answer.near)
+        nearest.show(run, answer.near)
 
 
 def _known(run: RunDirectory, answer: "Prediction", key: str, named: likely.Likely | None) -> None:
@@ -73,41 +71,8 @@ def _known(run: RunDirectory, answer: "Prediction", key: str, named: likely.Like
         return
     with st.expander(say("unknown.near"), key=f"near_{key}", on_change="rerun") as near:
         if near.open:  # nobody else waits for their pictures
-            _near(run, answer.near)
+            nearest.show(run, answer.near)
 
 
 def _why(run: RunDirectory, answer: "Prediction") -> str:
     return say("unknown.why.unlike", share=95)
-
-
-def _near(run: RunDirectory, near: "tuple[Near, ...]") -> None:
-    """The training photos that are still there; of the others only how many they are."""
-    root, hashes = _training_photos(str(run.path), (run.path / "split.json").stat().st_mtime_ns)
-    pictures: list[bytes] = []
-    shown: list[Near] = []
-    for one in near:
-        # A thumbnail outlives its photo; who deleted the photo doesn't want to see it here.
-        there = one.path in hashes and (Path(root) / one.path).is_file()
-        picture = panels.picture(root, one.path, hashes[one.path], NEAR_SIDE) if there else None
-        if picture is not None:
-            pictures.append(picture)
-            shown.append(one)
-    if pictures:
-        told = [{"label": one.label, "likeness": f"{one.likeness:.2f}", "path": one.path} for one in shown]
-        st.image(
-            pictures,
-            caption=[panels.shown("unknown.likeness", label=row["label"], likeness=row["likeness"]) for row in told],
-            alt=[say("unknown.near_alt", **row) for row in told],
-            width=NEAR_WIDTH,
-        )
-        st.caption(say("unknown.near_help"))
-    if gone := len(near) - len(shown):
-        st.caption(say("unknown.near_gone", n=gone))
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _training_photos(path: str, changed: int) -> tuple[str, dict[str, str]]:
-    """The folder of a run's training photos, and each one's hash by its path. Shared, and never changed."""
-    del changed
-    split = RunDirectory(Path(path)).split()
-    return split.root_of("train"), {sample.path: sample.sha256 for sample in (*split.train, *split.val)}
