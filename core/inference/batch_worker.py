@@ -38,6 +38,7 @@ class Batch:
     total: int = 0
     per_second: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict[str, int])  # photos by the answer's class
+    unknown: int = 0  # photos unlike what the model learnt from; they are in no class
     unreadable: int = 0
     error: CoreError | None = None
     log: str = ""  # the last words of a process that was lost
@@ -68,6 +69,7 @@ def watch(folder: BatchFolder) -> Batch:
         total=int(told.get("total", 0)),
         per_second=float(told.get("per_second", 0)),
         counts=dict(told.get("counts", {})),
+        unknown=int(told.get("unknown", 0)),
         unreadable=int(told.get("unreadable", 0)),
         error=known.error,
         log=known.log,
@@ -87,7 +89,7 @@ class _Teller:
     def __init__(self, folder: BatchFolder, known: Sequence[PhotoAnswer]) -> None:
         self.total = 0
         self._folder, self._arrived = folder, folder.arrived()
-        self._counts = Counter(answer.label for answer in known)
+        self._counts = Counter((answer.label, answer.unknown) for answer in known)
         self._per_second = 0.0
         self._told_at = 0.0
 
@@ -99,7 +101,7 @@ class _Teller:
             self._write("unpack", done, total)
 
     def count(self, answer: PhotoAnswer) -> None:
-        self._counts[answer.label] += 1
+        self._counts[answer.label, answer.unknown] += 1
 
     def looking(self, progress: Progress) -> None:
         self._per_second = progress.per_second
@@ -109,10 +111,12 @@ class _Teller:
         self._write(phase, self._counts.total(), self.total)
 
     def _write(self, phase: str, done: int, total: int) -> None:
-        counts = {label: count for label, count in self._counts.most_common() if label is not None}
+        rows = self._counts.most_common()
+        counts = {label: count for (label, unknown), count in rows if label is not None and not unknown}
         self._folder.tell({
             "phase": phase, "done": done, "total": total, "per_second": self._per_second, "counts": counts,
-            "unreadable": self._counts[None], "arrived": self._arrived,
+            "unknown": sum(count for (_, unknown), count in rows if unknown),
+            "unreadable": self._counts[None, False], "arrived": self._arrived,
         })  # fmt: skip
 
 

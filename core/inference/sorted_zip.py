@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.data.names import collision_key, numbered, safe_path
 from core.inference.answers_file import PhotoAnswer
+from core.words import say
 
 COPY_BYTES = 1 << 20
 
@@ -35,8 +36,12 @@ def sorted_zip(answers: Iterable[tuple[PhotoAnswer, Path]]) -> Iterator[bytes]:
 
 
 def _place(answer: PhotoAnswer, taken: set[str]) -> str:
-    """``class/photo.jpg``, numbered where another photo has that name; both names are strangers'."""
-    label = safe_path((answer.label or "").replace("/", "_").replace("\\", "_")) or "_"
+    """``class/photo.jpg``, numbered where another photo has that name; both names are strangers'.
+
+    Photos that the model doesn't know have a folder of their own: its guess would spoil a class.
+    """
+    kind = say("many.unknown_folder") if answer.unknown else answer.label or ""
+    label = safe_path(kind.replace("/", "_").replace("\\", "_")) or "_"
     wanted = f"{label}/{(safe_path(answer.path) or '_').rpartition('/')[2]}"
     place, number = wanted, 2
     while collision_key(place) in taken:

@@ -103,10 +103,10 @@ def _table(answers: list[PhotoAnswer], folder: BatchFolder, upload: Upload) -> N
     said = [((say("unknown.title"), None), *answer.top) if answer.unknown else answer.top for answer in answers]
     pairs = [(*top[:2], ("", None), ("", None))[:2] for top in said]
     columns: dict[str, list[Any]] = {
-        "picture": [picture(answer.path) if answer.label is not None else None for answer in answers],
-        "path": [answer.path.encode("utf-8", "replace").decode() for answer in answers],
-        "label": [first[0] for first, _ in pairs],
+        "picture": [picture(answer.path) if answer.label is not None else "" for answer in answers],
+        "label": [first[0] for first, _ in pairs],  # on a phone what comes first is all that is seen
         "confidence": [first[1] for first, _ in pairs],
+        "path": [answer.path.encode("utf-8", "replace").decode() for answer in answers],
         "second": [second[0] for _, second in pairs],
         "second_confidence": [second[1] for _, second in pairs],
     }

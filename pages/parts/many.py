@@ -91,6 +91,8 @@ def _stand(folder: BatchFolder, known: Batch) -> None:
 def _counts(known: Batch) -> None:
     """Photos by class, the most frequent first."""
     told = [say("many.count", label=panels.plain(label), n=n) for label, n in known.counts.items()]
+    if known.unknown:
+        told.append(say("many.unknown", n=known.unknown))
     if known.unreadable:
         told.append(say("many.unreadable", n=known.unreadable))
     if told:

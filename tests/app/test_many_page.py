@@ -103,6 +103,7 @@ def test_photos_the_model_does_not_know_are_told_so_and_can_be_picked_out(
     visit("try_it", run=run.id, many=upload.id).button(key="many_start").click().run()
     page = visit("try_it", run=run.id, many=upload.id)
     assert ("=green.png", say("unknown.title")) in table(page)
+    assert "red: 4 · I don't know: 1 · can't be read: 1" in captions(page)
     assert all("green" not in option for option in page.selectbox(key="many_class").options)
     page.segmented_control(key="many_which").set_value("unknown").run()
     assert table(page) == [("=green.png", say("unknown.title"))]

@@ -159,6 +159,16 @@ def test_no_class_leads_out_of_the_zip(tmp_path, label):
     assert not name.startswith("/")
 
 
+def test_photos_the_model_does_not_know_spoil_no_class(folder):
+    from core.inference.answers_file import PhotoAnswer
+
+    photo = folder.photos / "a/1.png"
+    answers = [PhotoAnswer("1.png", (("red", 0.9),)), PhotoAnswer("2.png", (("red", 0.9),), unknown=True)]
+    data = b"".join(sorted_zip((answer, photo) for answer in answers))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["red/1.png", "not known/2.png"]
+
+
 def test_a_zip_is_made_a_photo_at_a_time(tmp_path):
     """What is handed out at once is never more than one photo and what surrounds it."""
     from core.inference.answers_file import PhotoAnswer
