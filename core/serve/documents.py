@@ -41,7 +41,6 @@ MODEL_EXAMPLE = {
     "limits": asdict(Limits()),
     "graft": core.__version__,
 }
-UNREADABLE = {"path": "notes.txt", "label": None, "confidence": None, "unknown": False, "top": []}
 
 
 def predict_body() -> dict[str, Any]:
@@ -65,7 +64,7 @@ def answered(example: object) -> dict[int | str, dict[str, Any]]:
 
 
 def predicted() -> dict[int | str, dict[str, Any]]:
-    return answered({"answers": [EXAMPLE, {**UNREADABLE, "error": say("data.leftout.not_a_picture.message")}]})
+    return answered({"answers": [EXAMPLE]})
 
 
 def faults(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import IO
 import anyio
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
@@ -17,6 +18,7 @@ from core.serve.refusal import Refusal
 
 MAX_FIELDS = 20  # of a form, besides its photos; nothing is read from them
 MEMORY_BYTES = 1_000_000  # of a photo; a larger one goes to the disk, as Starlette does with forms
+TOO_LARGE = "too large"
 RAW_NAME = "photo"  # of a photo that came without one
 
 
@@ -56,29 +58,37 @@ async def _receive(request: Request, limits: Limits, photos: list[Photo]) -> Non
         raise _too_large(limits.body_bytes)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     counted = Request(request.scope, _counted(request.receive, limits.body_bytes))
-    if kind == "multipart/form-data":
-        await _receive_form(counted, limits, photos)
-    elif kind.startswith("image/") or kind == "application/octet-stream":
-        await _receive_raw(counted, limits, photos)
-    else:
-        raise Refusal(415, "kind", kind=kind[:100])
+    try:
+        if kind == "multipart/form-data":
+            await _receive_form(counted, limits, photos)
+        elif kind.startswith("image/") or kind == "application/octet-stream":
+            await _receive_raw(counted, limits, photos)
+        else:
+            raise Refusal(415, "kind", kind=kind[:100])
+    except (MultiPartException, HTTPException) as error:  # the latter is how a request tells the former of its form
+        said = error.message if isinstance(error, MultiPartException) else str(error.detail)
+        if said == TOO_LARGE:
+            raise _too_large(limits.body_bytes) from None
+        if "files" in said:  # Starlette: "Too many files. Maximum number of files is …"
+            raise Refusal(413, "too_many", n=limits.photos) from None
+        raise Refusal(400, "form") from None
     if not photos:
         raise Refusal(400, "no_photo")
 
 
 async def _receive_form(request: Request, limits: Limits, photos: list[Photo]) -> None:
-    try:
-        form = await request.form(max_files=limits.photos, max_fields=MAX_FIELDS)
-    except HTTPException as error:
-        if "files" in str(error.detail):  # Starlette: "Too many files. Maximum number of files is …"
-            raise Refusal(413, "too_many", n=limits.photos) from None
-        raise Refusal(400, "form") from None
-    uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    # A browser sends an empty part for a field without a file.
-    photos += [Photo(upload.filename or "", upload.file) for upload in uploads if upload.filename or upload.size]
-    for upload in uploads:
-        if (upload.size or 0) > limits.photo_bytes:
-            raise _photo_too_large(limits, upload.filename or "")
+    form = await request.form(max_files=limits.photos, max_fields=MAX_FIELDS)
+    for _, value in form.multi_items():
+        if not isinstance(value, UploadFile):
+            continue
+        if value.filename or value.size:
+            photos.append(Photo(value.filename or "", value.file))
+        else:  # what a browser sends for a field without a file
+            value.file.close()
+        if (value.size or 0) > limits.photo_bytes:
+            too_large = _photo_too_large(limits, value.filename or "")
+            await form.close()
+            raise too_large
 
 
 async def _receive_raw(request: Request, limits: Limits, photos: list[Photo]) -> None:
@@ -94,6 +104,7 @@ async def _receive_raw(request: Request, limits: Limits, photos: list[Photo]) ->
     file.seek(0)
     if not size:
         photos.remove(photo)
+        file.close()
 
 
 def _counted(receive: Receive, most_bytes: int) -> Receive:
@@ -105,7 +116,7 @@ def _counted(receive: Receive, most_bytes: int) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > most_bytes:
-            raise _too_large(most_bytes)
+            raise MultiPartException(TOO_LARGE)  # the one error on which Starlette closes a form's files
         return message
 
     return receive_counted
