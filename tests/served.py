@@ -38,7 +38,7 @@ def detector(limit: float) -> Detector:
     """Knows reds, greens and blues; what is far from all three is strange."""
     references = nn.functional.normalize(torch.eye(3).repeat_interleave(4, dim=1), dim=1)
     samples = [Reference(f"{name}.png", name) for name in CLASSES]
-    return Detector(references, torch.zeros(12), samples, limit=limit, neighbours=1)
+    return Detector(references, samples, limit=limit, neighbours=1)
 
 
 def colour_predictor(preprocessing: Preprocessing = BICUBIC, limit: float | None = 0.6) -> Predictor:
