@@ -46,18 +46,18 @@ class Sheet {
     picture.onerror = () => this.instead(gone, picture, true)
     picture.onload = () => this.instead(gone, picture, false)
     frame.append(picture, gone)
-    const true_label = data.classes[target]
-    const shows = made("p", { className: "shows", textContent: fill(text.shows, { label: true_label }) })
+    const label = data.classes[target]
+    const shows = made("p", { className: "shows", title: label, textContent: fill(text.shows, { label }) })
     const said = made("p", { className: "said" })
     const sign = drawn("svg", { viewBox: "0 0 24 24", class: "sign", "aria-hidden": "true" })
     sign.append(drawn("path", { d: "" }))
-    const [verdict, label, share] = ["verdict", "label", "share"].map((className) => made("span", { className }))
-    said.append(sign, verdict, label, share)
+    const [verdict, called, share] = ["verdict", "label", "share"].map((className) => made("span", { className }))
+    said.append(sign, verdict, called, share)
     const certainty = made("div", { className: "certainty" })
     certainty.setAttribute("aria-hidden", "true") // the number beside it says the same
     certainty.append(made("span"))
     node.append(frame, shows, said, certainty)
-    return { node, picture, gone, sign: sign.firstChild, verdict, label, share, bar: certainty.firstChild }
+    return { node, picture, gone, sign: sign.firstChild, verdict, label: called, share, bar: certainty.firstChild }
   }
 
   instead(gone, picture, missing) {
@@ -81,6 +81,7 @@ class Sheet {
       const verdict = said === data.photos[place].target ? "right" : "wrong"
       write(tile.verdict, text[verdict])
       write(tile.label, data.classes[said])
+      tile.label.title = data.classes[said] // for names that are too long for their line
       write(tile.share, fill(text.percent, { value: Math.round(100 * sure) }))
       if (tile.node.dataset.verdict !== verdict) {
         tile.node.dataset.verdict = verdict
