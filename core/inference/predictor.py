@@ -171,6 +171,10 @@ class _Said:
 
 
 def write_model(run: RunDirectory, network: Network, card: ModelCard) -> None:
-    """Store the whole network; the card comes last, so that a model with a card is whole."""
+    """Store the whole network; the card comes last, so that a model with a card is whole.
+
+    What an earlier model of the run knew is forgotten: it is of other features.
+    """
+    run.known.unlink(missing_ok=True)
     checkpoint.save(run.model, Checkpoint(network.state_dict(), {"backbone": card.backbone}))
     write_atomically(run.model_card, json.dumps(card.to_json(), ensure_ascii=False, indent=1).encode())

@@ -1,8 +1,8 @@
 """Whether a photo is unlike everything a network learnt from, and which training photos it is most like.
 
-Strangeness is the distance to the nearest training photos in the space of features: one minus the cosine to the
-``neighbours``-th nearest of them, features counted from the training photos' mean. Source: Sun, Ming, Zhu and Li 2022,
-"Out-of-Distribution Detection with Deep Nearest Neighbors", section 3.
+Strangeness is the distance to the nearest training photos in the space of features: one minus the mean cosine with the
+few nearest of them. Source: Sun, Ming, Zhu and Li 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors",
+section 3, who take the k-th nearest; the mean of the k nearest told small photo sets apart better.
 """
 
 import json
@@ -45,35 +45,25 @@ class Reference:
 class Detector(nn.Module):
     """(n, width) features and their (n, classes) logits → (n,) strangeness; above ``limit`` a photo is unknown.
 
-    Plain tensor operations on buffers alone, so that exporters take it along.
+    Plain tensor operations on one buffer, so that exporters take it along. ``references`` are (rows, width) features of
+    training photos, each of length 1; ``samples`` says of which.
     """
 
-    def __init__(
-        self,
-        references: Tensor,
-        mean: Tensor,
-        samples: Sequence[Reference],
-        *,
-        limit: float,
-        neighbours: int,
-        energy_weight: float = 0.0,
-    ) -> None:
+    def __init__(self, references: Tensor, samples: Sequence[Reference], *, limit: float, neighbours: int) -> None:
         super().__init__()
-        self.register_buffer("references", references.half())
-        self.register_buffer("mean", mean.float())
+        self.register_buffer("references", references.half())  # half the size, and no distance changes by 0.001
         self.references: Tensor
-        self.mean: Tensor
         self.samples = tuple(samples)
-        self.limit, self.neighbours, self.energy_weight = limit, neighbours, energy_weight
+        self.limit, self.neighbours = limit, neighbours
 
     def forward(self, features: Tensor, logits: Tensor) -> Tensor:
-        nearest = self._likeness(features).topk(self.neighbours, dim=1).values
-        distance = 1 - nearest[:, -1]
-        return distance - self.energy_weight * logits.float().logsumexp(dim=1)
+        del logits  # what they add is told in docs/decisions: less than it costs
+        return distances(features, self.references.float(), self.neighbours)
 
     def nearest(self, features: Tensor, count: int) -> list[tuple[Near, ...]]:
         """For each of (n, width) features the training photos most like it, the most alike first."""
-        found = self._likeness(features).topk(min(count, len(self.samples)), dim=1)
+        likeness = unit(features) @ self.references.float().T
+        found = likeness.topk(min(count, len(self.samples)), dim=1)
         return [
             tuple(
                 Near(self.samples[place].path, self.samples[place].label, likeness)
@@ -82,20 +72,15 @@ class Detector(nn.Module):
             for places, values in zip(found.indices.tolist(), found.values.tolist(), strict=True)
         ]
 
-    def _likeness(self, features: Tensor) -> Tensor:
-        """(n, rows) cosines."""
-        return F.normalize(features.float() - self.mean, dim=1) @ self.references.float().T
-
     def save(self, run: RunDirectory) -> None:
         """Replace ``run.known``; a crash leaves the old file or the new one."""
         told = {
             "format": FORMAT,
             "limit": self.limit,
             "neighbours": self.neighbours,
-            "energy_weight": self.energy_weight,
             "samples": [[sample.path, sample.label] for sample in self.samples],
         }
-        tensors = {name: buffer.cpu().contiguous() for name, buffer in self.named_buffers()}
+        tensors = {"references": self.references.cpu().contiguous()}
         temporary = run.known.with_name(f".{run.known.name}.{os.getpid()}.tmp")
         save_file(tensors, temporary, metadata={METADATA: json.dumps(told, ensure_ascii=False, allow_nan=False)})
         os.replace(temporary, run.known)
@@ -113,32 +98,38 @@ class Detector(nn.Module):
         if not run.known.exists():
             return None
         try:
-            told, tensors = _read(run.known)
-            detector = cls._of(told, tensors)
-            _check(width in (None, len(detector.mean)))
+            detector = cls._of(*_read(run.known))
+            _check(width in (None, detector.references.shape[1]))
             return detector
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
             raise RunError("known.broken", run=run.id, file=run.known.name) from None
 
     @classmethod
-    def _of(cls, told: dict[str, Any], tensors: dict[str, Tensor]) -> "Detector":
+    def _of(cls, told: dict[str, Any], references: Tensor) -> "Detector":
         if int(told["format"]) > FORMAT:
             raise RunError("predict.newer", value=int(told["format"]))
         samples = [Reference(str(path), str(label)) for path, label in told["samples"]]
-        limit, weight, neighbours = float(told["limit"]), float(told["energy_weight"]), int(told["neighbours"])
-        references, mean = tensors["references"], tensors["mean"]
-        _check(references.dim() == 2 and mean.dim() == 1 and references.shape == (len(samples), len(mean)))
-        _check(1 <= neighbours <= len(samples))
-        _check(math.isfinite(limit) and math.isfinite(weight))
-        _check(references.is_floating_point() and mean.is_floating_point())
-        _check(bool(references.isfinite().all()) and bool(mean.isfinite().all()))
-        return cls(references, mean, samples, limit=limit, neighbours=neighbours, energy_weight=weight)
+        limit, neighbours = float(told["limit"]), int(told["neighbours"])
+        _check(references.dim() == 2 and len(references) == len(samples))
+        _check(references.is_floating_point() and bool(references.isfinite().all()))
+        _check(1 <= neighbours <= len(samples) and math.isfinite(limit))
+        return cls(references, samples, limit=limit, neighbours=neighbours)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def unit(features: Tensor) -> Tensor:
+    """(n, width) of length 1, in 32 bits."""
+    return F.normalize(features.float(), dim=1)
+
+
+def distances(features: Tensor, references: Tensor, neighbours: int) -> Tensor:
+    """(n,): one minus the mean cosine of (n, width) features with the nearest of (rows, width) unit references."""
+    return 1 - (unit(features) @ references.T).topk(neighbours, dim=1).values.mean(dim=1)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Tensor]:
     with safe_open(path, framework="pt") as file:
         told = json.loads((file.metadata() or {})[METADATA])
-        return told, {name: file.get_tensor(name) for name in ("references", "mean")}
+        return told, file.get_tensor("references")
 
 
 def _check(holds: bool) -> None:

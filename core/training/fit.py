@@ -31,6 +31,7 @@ from core.training.augment import distinct_views
 from core.training.device import name, pick
 from core.training.judged import keep_validation
 from core.training.kept import FrozenPart, Kept, Recipe, Stopped, keep
+from core.training.known import keep_known
 from core.training.obtain import obtain_weights
 from core.training.phases import features_wanted, learn, put_best
 from core.training.run import Folders, Run
@@ -68,6 +69,7 @@ def fit(
         trainable_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         frozen_stages=network.frozen_stages,
     )
+    train = val = Kept((), ())
     try:
         finetunes = config.epochs > 0 and run.frozen < len(network.stages)
         wanted = features_wanted(run, network, finetunes)
@@ -75,7 +77,7 @@ def fit(
         reason = yield from learn(run, network, train, val, resumed)
     except Stopped:
         reason = "stopped"
-    yield from _finish(run, network, weights, reason)
+    yield from _finish(run, network, weights, reason, train, val)
 
 
 def _network(run: Run, weights: WeightsFile | None) -> Network:
@@ -130,12 +132,16 @@ def _kept(run: Run, network: Network, recipe: Recipe, samples: tuple[Sample, ...
     )  # fmt: skip
 
 
-def _finish(run: Run, network: Network, weights: WeightsFile | None, reason: str) -> Iterator[Event]:
+def _finish(
+    run: Run, network: Network, weights: WeightsFile | None, reason: str, train: Kept, val: Kept
+) -> Iterator[Event]:
     """Put the best weights together, score them on the test part, and say why the run ended."""
     if run.best.phase is not None:
         put_best(run, network)
         card = ModelCard.of(run.config, run.split, network, weights)
         write_model(run.directory, network, card)
+        with run.timed("known"):
+            keep_known(run, network, train, val)
         with run.timed("test"):
             yield from _score(run, network, weights)
     elif reason != "stopped":
