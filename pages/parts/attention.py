@@ -9,6 +9,7 @@ from PIL import Image
 
 from core.data.image import UnusablePhoto, open_rgb
 from core.data.thumbnails import whole
+from core.errors import CoreError
 from core.inference import heat as drawing
 from core.inference.heat import Heat
 from core.runs import RunDirectory
@@ -53,8 +54,12 @@ def show(run: RunDirectory, chosen: Candidate) -> None:
         st.warning(panels.plain(text), icon=":material/broken_image:")
         return
     stamp, source = model_stamp(run), chosen.root / chosen.path
-    with st.spinner(say("why.thinking")):
-        answer = _heat(str(run.path), stamp, chosen.name, None, source)
+    try:
+        with st.spinner(say("why.thinking")):
+            answer = _heat(str(run.path), stamp, chosen.name, None, source)
+    except CoreError as error:  # of the model, not of a photo
+        panels.error_box(error)
+        return
     if isinstance(answer, str):
         st.warning(panels.plain(answer), icon=":material/broken_image:")
         return

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core.data import intake
 from core.data.datasets import Dataset
 from core.data.image import open_rgb
+from core.errors import RunError
 from core.inference.heat import Heat
 from core.models.registry import Preprocessing
 from core.runs import RunDirectory
@@ -208,6 +209,16 @@ def test_a_photo_that_cant_be_read_says_why(visit: Visit, run: RunDirectory, wor
     assert page.segmented_control(key="why_from").value == "own"  # the address names the photos
     assert len(page.warning) == 1
     assert say("why.gone") not in boxes(page)
+
+
+def test_a_broken_model_says_what_to_do(visit: Visit, run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: str, stamp: tuple[int, int]) -> Corners:
+        raise RunError("known.broken", run=run.id, file="known.safetensors")
+
+    monkeypatch.setattr(attention, "_explainer", broken)
+    page = visit("why", run=run.id)
+    assert not page.exception
+    assert "known" in page.error[0].value
 
 
 def run_photos(run: RunDirectory) -> Any:

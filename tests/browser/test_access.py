@@ -19,9 +19,9 @@ axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 pytestmark = pytest.mark.timeout(600)
 SCHEMES = ("light", "dark")
-STEPS = ("start", "photos", "model", "train", "results", "try_it")
+STEPS = ("start", "photos", "model", "train", "results", "try_it", "why")
 SECTIONS = {"Check-up": 0, "Photos": 0, "Division": 1, "History": 0}  # of the Photos page, with their charts
-CHARTS = {"train": 2, "results": 3, "try_it": 1}  # on a page that is filled
+CHARTS = {"train": 2, "results": 3, "try_it": 1, "why": 1}  # on a page that is filled
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 DEEP_FOCUS = """() => {
   let at = document.activeElement

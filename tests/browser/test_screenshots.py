@@ -28,8 +28,8 @@ pytestmark = [
 ]
 WIDTHS = (1440, 420)
 SCHEMES = ("light", "dark")
-STEPS = ("start", "photos", "model", "train", "results", "try_it")
-CHARTS = {"train": 2, "results": 3, "try_it": 2}
+STEPS = ("start", "photos", "model", "train", "results", "try_it", "why")
+CHARTS = {"train": 2, "results": 3, "try_it": 2, "why": 1}
 SECTIONS = {"Photos": 0, "Division": 1, "History": 0}  # of the Photos page beside its first one, with their charts
 
 
