@@ -101,7 +101,7 @@ def _fill(making: _Making, samples: bool, page: Page | None) -> Parity:
     elif "onnx" not in making.left_out:
         _write_page(making, page, card, data)
     _write_scores(run, folder)
-    (folder / "README.md").write_text(model_card(run, card, data, parity), "utf-8")
+    (folder / "README.md").write_text(model_card(run, data, card.weights, parity), "utf-8")
     manifest.write(folder, {**data, "parity": parity.to_json(), "files": manifest.hashes(folder)})
     return parity
 

@@ -71,6 +71,11 @@ class Parity:
     def ok(self) -> bool:
         return bool(self.forms) and all(form.ok for form in self.forms.values())
 
+    @property
+    def has_page(self) -> bool:
+        """Whether the page for the browser is in it: it needs the ONNX form."""
+        return not {"onnx", "browser"} & set(self.left_out)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
@@ -81,6 +86,7 @@ class Parity:
             "opset": self.opset,
             "megabytes": self.megabytes,
             "forms": {name: form.to_json() for name, form in self.forms.items()},
+            "browser": "index.html" if self.has_page else None,
             "left_out": {name: why.to_json() for name, why in self.left_out.items()},
         }
 

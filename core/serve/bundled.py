@@ -32,9 +32,8 @@ def export_told(run: Path, out: Path, *, samples: bool) -> dict[str, Any]:
     """The terminal's form: progress on stderr, and what came of it as one flat object."""
     parity = export_with_page(RunDirectory(run), out.absolute(), _tell, samples=samples)
     sys.stderr.write("\n")
-    browser = "index.html" if "browser" not in parity.left_out and "onnx" not in parity.left_out else None
     reasons = {name: why.message for name, why in parity.left_out.items()}
-    return {"run": str(run), "bundle": str(out), "browser": browser, "left_out": reasons, "parity": parity.to_json()}
+    return {"run": str(run), "bundle": str(out), "left_out": reasons, "parity": parity.to_json()}
 
 
 def _tell(step: str, done: int, total: int) -> None:

@@ -1,5 +1,5 @@
 """Say what is on photos: python predict.py PHOTO ...   One JSON object a line. Needs onnxruntime, numpy and pillow."""
-import json, sys
+import io, json, sys
 from pathlib import Path
 import numpy as np
 import onnxruntime
@@ -10,7 +10,7 @@ MODEL = onnxruntime.InferenceSession(str(Path(__file__).with_name("model.onnx"))
 Image.MAX_IMAGE_PIXELS = 250_000_000
 def pixels(path):
     """What the model sees of a photo: upright, RGB, over white, 8 bit, its middle, normalised; (3, crop, crop)."""
-    image, resize, edge = Image.open(path), SEE["resize"], (SEE["resize"] - SEE["crop"]) // 2
+    image, resize, crop = Image.open(io.BytesIO(Path(path).read_bytes())), SEE["resize"], SEE["crop"]
     if min(image.size) < SEE["min_side"] or max(image.size) > SEE["max_aspect"] * min(image.size):
         raise ValueError(f"{image.width} x {image.height} pixels: too small or too narrow")
     image.draft(None, (resize, resize))  # a large JPEG is made smaller while it is decoded
@@ -26,7 +26,7 @@ def pixels(path):
     image = image.convert("RGB").transpose(Image.Transpose[turn]) if turn else image.convert("RGB")
     x, y = ((length - min(image.size)) // 2 for length in image.size)
     box, how = (x, y, x + min(image.size), y + min(image.size)), Image.Resampling[SEE["interpolation"].upper()]
-    seen = image.resize((resize, resize), how, box).crop((edge, edge, edge + SEE["crop"], edge + SEE["crop"]))
+    seen = image.resize((resize, resize), how, box).crop(2 * ((resize - crop) // 2,) + 2 * ((resize + crop) // 2,))
     return ((np.asarray(seen, np.float32) / 255 - np.float32(SEE["mean"])) / np.float32(SEE["std"])).transpose(2, 0, 1)
 def answer(path):
     chances, _, strange = (output[0] for output in MODEL.run(None, {"pixels": pixels(path)[None]}))
