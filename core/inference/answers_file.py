@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the predictor brings torch along
 
 TOP = 5  # classes that an answer names
 DIGITS = 6  # of a probability in a table; 32 bits hold no more
-COLUMNS = ("path", "label", "confidence", "second", "second_confidence", "error")
+COLUMNS = ("path", "label", "confidence", "second", "second_confidence", "unknown", "error")
 # A spreadsheet takes a cell that begins like this for a formula and runs it. Excel cuts lines at ";" in some countries
 # and at "," in others, so what follows one inside a cell may become the beginning of another.
 # Source: OWASP, CSV Injection; the wide forms are what East Asian keyboards write.
@@ -68,7 +68,8 @@ class PhotoAnswer:
         row: list[str | float] = [safe_cell(self.path)]
         for label, chance in (*self.top[:2], ("", ""), ("", ""))[:2]:
             row += [safe_cell(label), round(chance, DIGITS) if isinstance(chance, float) else ""]
-        return [*row, safe_cell(self.error or "")]
+        unknown = "" if self.label is None else str(self.unknown).lower()
+        return [*row, unknown, safe_cell(self.error or "")]
 
 
 def safe_cell(text: str) -> str:

@@ -42,13 +42,14 @@ def evaluate(
         done += len(chunk)
         speed = done / max(time.monotonic() - began, 1e-9)
         yield Progress(phase="test", done=done, total=len(samples), per_second=speed)
-    return Results(predictor.card.classes, tuple(answers), tuple(unreadable), temperature)
+    limit = predictor.detector.limit if predictor.detector else None
+    return Results(predictor.card.classes, tuple(answers), tuple(unreadable), temperature, limit)
 
 
 def _answer(sample: Sample, prediction: Prediction, places: dict[str, int], temperature: float | None) -> Answer:
     top = tuple((places[label], round(chance, 6)) for label, chance in prediction.top[:TOP_KEPT])
     chances = np.array([[chance for _, chance in prediction.top]])
-    return Answer(sample.path, sample.target, top, _calibrated(chances, temperature)[0])
+    return Answer(sample.path, sample.target, top, _calibrated(chances, temperature)[0], prediction.strangeness)
 
 
 def _calibrated(probabilities: NDArray[np.floating], temperature: float | None) -> list[float | None]:
@@ -63,13 +64,16 @@ def from_probabilities(
     samples: Sequence[Sample],
     probabilities: NDArray[np.float32],
     temperature: float | None = None,
+    strangeness: NDArray[np.float32] | None = None,
+    limit: float | None = None,
 ) -> Results:
     """``Results`` of (samples, classes) probabilities, ranked as ``Predictor.predict`` ranks them."""
+    strange = [None] * len(samples) if strangeness is None else [float(value) for value in strangeness]
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_KEPT]
     answers = (
-        Answer(sample.path, sample.target, tuple((int(place), round(float(row[place]), 6)) for place in top), sure)
-        for sample, row, top, sure in zip(
-            samples, probabilities, order, _calibrated(probabilities, temperature), strict=True
+        Answer(sample.path, sample.target, tuple((int(i), round(float(row[i]), 6)) for i in top), sure, unlike)
+        for sample, row, top, sure, unlike in zip(
+            samples, probabilities, order, _calibrated(probabilities, temperature), strange, strict=True
         )
     )
-    return Results(classes, tuple(answers), (), temperature)
+    return Results(classes, tuple(answers), (), temperature, limit)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from core.inference.intervals import Interval, macro, wilson
 
-FORMAT = 2  # 1 knew no temperature
+FORMAT = 3  # 1 knew no temperature, 2 no strangeness
 
 
 @dataclass(frozen=True)
@@ -13,12 +13,14 @@ class Answer:
     """What the model said about one test photo. ``top`` holds (class number, probability), likeliest first.
 
     ``calibrated`` is the likeliest class's probability at the run's temperature; None where there is none.
+    ``strangeness`` is how unlike the training photos it is; None where the run can't tell.
     """
 
     path: str
     target: int
     top: tuple[tuple[int, float], ...]
     calibrated: float | None = None
+    strangeness: float | None = None
 
     @property
     def predicted(self) -> int:
@@ -66,6 +68,15 @@ class Results:
     unreadable: tuple[str, ...] = ()
     # Fitted on the validation photos, of the network before they taught it as well (core/training/judged.py).
     temperature: float | None = None
+    limit: float | None = None  # of strangeness: a photo above it is answered "I don't know"
+
+    @property
+    def refused(self) -> int | None:
+        """Photos that are answered "I don't know", though their class was learnt; None where the run can't tell."""
+        told = [answer.strangeness for answer in self.answers if answer.strangeness is not None]
+        if self.limit is None or len(told) < self.total:
+            return None
+        return sum(strangeness > self.limit for strangeness in told)
 
     @property
     def total(self) -> int:
@@ -128,6 +139,8 @@ class Results:
             "answers": [asdict(answer) for answer in self.answers],
             "unreadable": list(self.unreadable),
             "temperature": self.temperature,
+            "limit": self.limit,
+            "refused": self.refused,
         }
 
     @classmethod
@@ -138,10 +151,12 @@ class Results:
                 row["target"],
                 tuple((int(place), float(chance)) for place, chance in row["top"]),
                 row.get("calibrated"),
+                row.get("strangeness"),
             )
             for row in data["answers"]
         )
-        return cls(tuple(data["classes"]), answers, tuple(data["unreadable"]), data.get("temperature"))
+        names, unreadable = tuple(data["classes"]), tuple(data["unreadable"])
+        return cls(names, answers, unreadable, data.get("temperature"), data.get("limit"))
 
 
 def _surest_first(answer: Answer) -> tuple[float, str]:

@@ -19,6 +19,7 @@ from core.errors import DataError
 from core.events import Ended, Evaluated, Event, Notice, PhaseStarted, Started, WeightsReady
 from core.inference.evaluate import evaluate, from_probabilities
 from core.inference.predictor import ModelCard, Predictor, write_model
+from core.inference.unknown import Detector
 from core.models import registry
 from core.models.build import Network, build
 from core.models.fetch import FetchStopped
@@ -189,7 +190,11 @@ def _score_kept(
     to_the_end = replace(run, part=part, should_stop=lambda: False)  # a run that was stopped is scored as well
     kept: Kept = yield from _kept(to_the_end, network, recipe, samples, "test")
     network.head.eval()
+    detector = Detector.load(run.directory)
     with torch.inference_mode():
         x = torch.from_numpy(kept.features[0][:].astype(np.float32)).to(run.device)
-        probabilities = network.head(x).softmax(dim=1).cpu().numpy()
-    return from_probabilities(run.split.classes, samples, probabilities, temperature)
+        logits = network.head(x)
+        strangeness = detector.to(run.device)(x, logits).cpu().numpy() if detector else None
+        probabilities = logits.softmax(dim=1).cpu().numpy()
+    limit = detector.limit if detector else None
+    return from_probabilities(run.split.classes, samples, probabilities, temperature, strangeness, limit)

@@ -31,6 +31,9 @@ def headline(results: Results) -> None:
                 f1=_told(average.f1),
             )
         )
+    if results.refused is not None:
+        share = panels.percent(results.refused / max(1, results.total))
+        st.markdown(say("known.refused", n=results.refused, total=results.total, share=share))
 
 
 def in_words(results: Results) -> None:

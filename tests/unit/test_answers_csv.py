@@ -26,18 +26,18 @@ def written(folder: Path, *answers: PhotoAnswer) -> list[list[str]]:
     return read_back(folder / "answers.csv")
 
 
-def test_a_table_says_the_two_likeliest_classes_or_why_there_is_no_answer(tmp_path):
+def test_a_table_says_the_two_likeliest_classes_and_whether_it_knows_or_why_there_is_no_answer(tmp_path):
     rows = written(
         tmp_path,
         PhotoAnswer("cats/1.jpg", (("cat", 0.75), ("dog", 0.2), ("hen", 0.05))),
-        PhotoAnswer("2.jpg", (("only", 1.0),)),
+        PhotoAnswer("2.jpg", (("only", 1.0),), unknown=True),
         PhotoAnswer("3.jpg", error="It is damaged."),
     )
     assert rows == [
         list(COLUMNS),
-        ["cats/1.jpg", "cat", "0.75", "dog", "0.2", ""],
-        ["2.jpg", "only", "1.0", "", "", ""],
-        ["3.jpg", "", "", "", "", "It is damaged."],
+        ["cats/1.jpg", "cat", "0.75", "dog", "0.2", "false", ""],
+        ["2.jpg", "only", "1.0", "", "", "true", ""],
+        ["3.jpg", "", "", "", "", "", "It is damaged."],
     ]
 
 
@@ -50,7 +50,7 @@ def test_excel_knows_it_as_utf_8(tmp_path):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_name_that_is_a_formula_begins_with_an_apostrophe(tmp_path, name):
     row = written(tmp_path, PhotoAnswer(name, ((name, 0.5), (name, 0.4)), error=name))[1]
-    for cell in (row[0], row[1], row[3], row[5]):
+    for cell in (row[0], row[1], row[3], row[6]):
         assert cell.startswith("'")
         assert cell.replace("'", "") == name
 
