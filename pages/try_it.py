@@ -5,7 +5,7 @@ import streamlit as st
 from core.data import intake
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import answers, live_camera, many, panels, state
+from pages.parts import answers, download, live_camera, many, panels, state
 from pages.parts.uploader import uploader
 
 
@@ -28,11 +28,11 @@ def main() -> None:
             live_camera.panel(run)
         case _:
             _few(run)
-    _download(run)
+    download.panel(run)
 
 
 def _way() -> str:
-    """A few photos, each with its picture, many in a table, or a camera; the address says which after a reload."""
+    """A few photos, each with its picture, many in a table (the address says so after a reload), or a camera."""
     ways = {"few": say("many.few"), "many": say("many.many"), "live": say("live.way")}
     st.session_state.setdefault("try_way", "many" if state.has_upload("many") else "few")
     chosen = st.segmented_control(say("many.way"), list(ways), format_func=ways.get, key="try_way", required=True)
@@ -51,19 +51,6 @@ def _few(run: RunDirectory) -> None:
         intake.discard(upload)
         state.forget_upload("try")
         st.rerun()
-
-
-def _download(run: RunDirectory) -> None:
-    st.subheader(say("try.download"), anchor=False)
-    st.markdown(say("try.download_what"))
-    st.download_button(
-        say("try.download_button"),
-        data=lambda: answers.bundle_bytes(run),
-        file_name=f"graft-{run.id}.zip",
-        mime="application/zip",
-        key="download",
-        icon=":material/download:",
-    )
 
 
 main()

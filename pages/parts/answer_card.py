@@ -52,7 +52,7 @@ def show(
 
 def _unknown(run: RunDirectory, answer: "Prediction") -> None:
     st.markdown(f"### {say('unknown.title')}")
-    st.markdown(_why(run, answer))
+    st.markdown(_why())
     if answer.near:
         st.markdown(say("unknown.near_unknown"))
         nearest.show(run, answer.near)
@@ -62,7 +62,7 @@ def _known(run: RunDirectory, answer: "Prediction", key: str, named: likely.Like
     st.markdown(f"### {panels.plain(answer.label)}")
     st.markdown(say("try.sure", share=panels.percent(answer.confidence)))
     if answer.unknown:
-        st.warning(f"{say('unknown.guess')} {_why(run, answer)}", icon=":material/help:")
+        st.warning(f"{say('unknown.guess')} {_why()}", icon=":material/help:")
     else:
         likely.line(named, answer)
     top = answer.top[:TOP]
@@ -74,5 +74,8 @@ def _known(run: RunDirectory, answer: "Prediction", key: str, named: likely.Like
             nearest.show(run, answer.near)
 
 
-def _why(run: RunDirectory, answer: "Prediction") -> str:
-    return say("unknown.why.unlike", share=95)
+def _why() -> str:
+    """What the limit stands for: it is where this share of known photos, which the network hadn't seen, stay below."""
+    from core.training.known import COVERAGE
+
+    return say("unknown.why", share=round(100 * COVERAGE))

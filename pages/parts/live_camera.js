@@ -3,7 +3,7 @@
 const RATE = 12 // frames a second at most; one is on its way at a time, so that a slow model gets fewer
 const CAMERA_SIDE = 640 // pixels; backbones look at 224 to 480
 const QUALITY = 0.85
-const NEWEST = 0.4 // weight of the newest answer among those before: single frames flicker
+const SMOOTH = 250 // ms over which answers are averaged: single frames flicker
 const ROWS = 3 // classes shown where there are more
 const STAY = 900 // ms for which a row keeps its class
 const SPEAK = 2000 // ms between two words to a screen reader
@@ -157,8 +157,8 @@ class Live {
   }
 
   take({ top, unknown }) {
-    const first = !this.shares.size
-    const weight = first ? 1 : NEWEST
+    const now = performance.now()
+    const weight = this.times.length ? 1 - Math.exp((this.times.at(-1) - now) / SMOOTH) : 1
     const newest = new Map(top.map(({ label, confidence }) => [label, confidence]))
     for (const label of new Set([...this.shares.keys(), ...newest.keys()])) {
       this.shares.set(label, (1 - weight) * (this.shares.get(label) ?? 0) + weight * (newest.get(label) ?? 0))
@@ -169,7 +169,6 @@ class Live {
     const order = [...this.shares.keys()].sort((one, other) => this.shares.get(other) - this.shares.get(one))
     for (const label of order.slice(20)) this.shares.delete(label)
     if (!this.said || this.shares.get(order[0]) > (this.shares.get(this.said) ?? 0) + 0.05) this.said = order[0]
-    const now = performance.now()
     this.times = [...this.times, now].slice(-20)
     if (this.data.classes) this.rows = this.data.classes
     else this.keepRows(order, now)
