@@ -13,7 +13,7 @@ from core.models.registry import Preprocessing
 # Names as hostile as a folder's can be: they end up in JSON, in a page and in its script.
 CLASSES = ("red</script><script>alert(1)</script>", 'green "\u2028<!--', "blue & {share} 💙")
 BICUBIC = Preprocessing(40, 32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bicubic")
-BILINEAR = Preprocessing(36, 36, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
+BILINEAR = Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
 
 
 class CornerMeans(nn.Module):
