@@ -101,7 +101,7 @@ class Detector(nn.Module):
             detector = cls._of(*_read(run.known))
             _check(width in (None, detector.references.shape[1]))
             return detector
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise RunError("known.broken", run=run.id, file=run.known.name) from None
 
     @classmethod
