@@ -11,7 +11,7 @@ from core.inference.conformal import fewest, prediction_set, quantile, rank
 
 
 def drawn(photos: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(photos, 4) probabilities and the classes that were drawn by quite other ones: the model is wrong about itself."""
+    """(photos, 4) probabilities, and classes drawn by quite other ones: the model is wrong about itself."""
     random = np.random.default_rng(seed)
     z = random.normal(size=(photos, 4)) * 2
     said = np.exp(3 * z) / np.exp(3 * z).sum(axis=1, keepdims=True)
@@ -52,7 +52,10 @@ def test_a_coverage_that_is_none_is_refused(coverage):
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9])
 def test_the_right_class_is_named_as_often_as_was_asked_however_wrong_the_model_is(coverage):
-    """In the mean over many draws of 49 validation photos, from c to c + 1/50. Source: Angelopoulos and Bates, theorem 1."""
+    """In the mean over many draws of 49 validation photos, from c to c + 1/50.
+
+    Source: Angelopoulos and Bates 2021, theorem 1.
+    """
     probabilities, true = drawn(49 * 400 + 2000, seed=3)
     new, new_true = probabilities[-2000:], true[-2000:]
     scores = 1 - new[np.arange(2000), new_true]
