@@ -3,7 +3,7 @@
 const card = JSON.parse(document.getElementById("card").textContent);
 const words = card.words;
 const TOP = 5; // classes that an answer names
-const KEPT_ANSWERS = 30;
+const KEPT_ANSWERS = 100; // a phone holds no more pictures
 const LIVE_PAUSE = 150; // milliseconds between two looks of the camera, so that a phone stays cool
 const element = (id) => document.getElementById(id);
 let network = null; // {session, Tensor}
@@ -53,7 +53,7 @@ async function look(bitmap, isJpeg) {
 }
 
 function percent(share) {
-  return `${(share * 100).toFixed(share > 0.995 || share < 0.005 ? 1 : 0)} %`;
+  return `${(share * 100).toFixed(share > 0.995 || share < 0.005 ? 1 : 0)}\u00a0%`;
 }
 
 function made(tag, name, text) {
@@ -108,6 +108,7 @@ function thumbnail(bitmap, name) {
 }
 
 async function answerPhoto(file, item) {
+  if (!item.isConnected) return;
   const [picture, place] = item.children;
   try {
     const bitmap = await bitmapOf(file);
@@ -122,13 +123,16 @@ async function answerPhoto(file, item) {
 }
 
 function add(files) {
-  for (const file of files) {
+  const items = Array.from(files, (file) => {
     const item = made("li");
     item.append(made("div"), made("div", "answer", words.looking));
-    element("answers").prepend(item);
-    while (element("answers").children.length > KEPT_ANSWERS) element("answers").lastElementChild.remove();
     queue = queue.then(() => answerPhoto(file, item));
-  }
+    return item;
+  });
+  const list = element("answers");
+  list.prepend(...items);
+  tell(list.children.length > KEPT_ANSWERS ? say(words.kept, { n: KEPT_ANSWERS }) : "");
+  while (list.children.length > KEPT_ANSWERS) list.lastElementChild.remove();
 }
 
 function takeFrom(input) {
