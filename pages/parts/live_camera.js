@@ -181,9 +181,9 @@ class Live {
     const wanted = order.slice(0, ROWS)
     if (this.rows.length && now - this.rowsAt < STAY) return
     const newcomers = wanted.filter((label) => !this.rows.includes(label))
-    if (this.rows.length === wanted.length && !newcomers.length) return
-    this.rows = this.rows.length ? this.rows.map((label) => (wanted.includes(label) ? label : newcomers.shift())) : wanted
-    this.rows.push(...newcomers)
+    if (!newcomers.length) return
+    const kept = this.rows.map((label) => (wanted.includes(label) ? label : newcomers.shift()))
+    this.rows = [...kept, ...newcomers]
     this.rowsAt = now
   }
 

@@ -51,7 +51,7 @@ def runs(graft_server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict
         write_model(run, network, ModelCard.of(config, divided, network, None))
         rows = F.normalize(torch.randn(6, network.backbone.feature_width), dim=1)
         samples = [Reference(one.path, divided.classes[one.target]) for one in divided.train[:6]]
-        Detector(rows, torch.zeros(rows.shape[1]), samples, limit=limit, neighbours=2).save(run)
+        Detector(rows, samples, limit=limit, neighbours=2).save(run)
         made[name] = run
     return made
 
@@ -189,3 +189,48 @@ def test_a_pasted_photo_that_is_unknown_shows_the_nearest_ones_and_all_of_it_is_
     page.locator(".live[data-status=answering]").wait_for(timeout=walking.SECONDS * 1000)
     page.wait_for_timeout(300)
     assert_open_to_all(page)
+
+
+# The arithmetic of the rows, in a page of its own: no camera, no model
+ROWS = """(answers) => {
+  const live = new Live()
+  live.data = { classes: null }
+  let time = 1000
+  performance.now = () => time
+  return answers.map(([milliseconds, top]) => {
+    time += milliseconds
+    live.take({ top: Object.entries(top).map(([label, confidence]) => ({ label, confidence })), unknown: false })
+    return { rows: [...live.rows], said: live.said, share: live.shares.get(live.said) }
+  })
+}"""
+
+
+@pytest.fixture
+def rows(page: Any) -> Callable[..., list[dict[str, Any]]]:
+    """What the rows show after each answer, given as (ms since the one before, {class: share})."""
+    parts = Path(walking.__file__).parent.parent.parent / "pages" / "parts"
+    script = "\n".join((parts / name).read_text("utf-8") for name in ("camera.js", "live_camera.js"))
+    page.goto("about:blank")
+    page.add_script_tag(content=script.replace("export default function", "function element"))
+    return lambda *answers: page.evaluate(ROWS, list(answers))
+
+
+def test_classes_that_stay_keep_their_row_and_newcomers_wait_a_moment(rows: Callable[..., Any]) -> None:
+    first = {"a": 0.5, "b": 0.3, "c": 0.15, "d": 0.05}
+    swapped = {"b": 0.5, "a": 0.3, "c": 0.15, "d": 0.05}
+    newcomer = {"d": 0.6, "b": 0.3, "a": 0.1, "c": 0.0}
+    told = rows([0, first], [900, swapped], [80, swapped], [80, newcomer], [2000, newcomer], [80, newcomer])
+    assert [one["rows"] for one in told[:3]] == [["a", "b", "c"]] * 3
+    assert told[2]["said"] == "b"
+    assert told[-1]["rows"] == ["a", "b", "d"]  # in the place of the one that left
+    assert told[-1]["said"] == "d"
+
+
+def test_one_odd_frame_changes_little_and_a_slow_model_is_believed_at_once(rows: Callable[..., Any]) -> None:
+    sure, odd = {"a": 0.9, "b": 0.1}, {"a": 0.1, "b": 0.9}
+    quick = rows([0, sure], [80, odd], [80, sure])
+    assert [one["said"] for one in quick] == ["a", "a", "a"]
+    assert quick[1]["share"] > 0.6
+    slow = rows([0, sure], [1000, odd])
+    assert slow[1]["said"] == "b"
+    assert slow[1]["share"] > 0.85
