@@ -83,6 +83,7 @@ def scores(bundle: Arrived, card: ModelCard) -> Results | None:
         read = Results.from_json({**data, "unreadable": ()})
         answers = tuple(_answer(answer, place, len(card.classes)) for place, answer in enumerate(read.answers, 1))
         _check(read.temperature is None or COOLEST <= float(read.temperature) <= HOTTEST)
+        _check(read.limit is None or math.isfinite(float(read.limit)))
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         raise BundleError("scores", name=bundle.name, file=SCORES) from None
     return replace(read, answers=answers, unreadable=())
@@ -118,6 +119,8 @@ def _answer(answer: Answer, place: int, classes: int) -> Answer:
         _number(chance, 0, 1 + 1e-6)
     if answer.calibrated is not None:
         _number(answer.calibrated, 0, 1 + 1e-6)
+    if answer.strangeness is not None:
+        _number(answer.strangeness, -1e6, 1e6)
     return replace(answer, path=f"test/{place}")
 
 
