@@ -1,11 +1,12 @@
 """The map of a run's photos: drawn in a process of its own, then looked at before and after training."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import streamlit as st
 
 from core.inference import map_worker
-from core.inference.feature_map import MOST_PHOTOS, FeatureMap, Layout, Method
+from core.inference.feature_map import MOST_PHOTOS, FeatureMap, Layout, Method, Point
 from core.inference.map_folder import MapFolder
 from core.inference.map_worker import Drawing
 from core.inference.metrics import Results
@@ -107,6 +108,8 @@ def _show(run: RunDirectory, made: FeatureMap, results: Results | None) -> None:
     with left:
         _plot(run, made, method, layout, groups, say(f"map.chart.title.{method}_{moment}"))
         st.caption(say(f"map.caution.{method}", share=panels.percent(layout.explained)))
+        if made.kind == "head" and moment == "after" and len(made.classes) == 2 and _is_line(layout.pca):
+            st.caption(say("map.caution.line"))
         if made.of > len(made.photos) + made.unreadable:
             st.caption(say("map.drawn", n=len(made.photos), of=f"{made.of:,}"))
         if made.unreadable:
@@ -133,6 +136,12 @@ def _plot(
         on_click=lambda point: map_photos.open_photo(run, made, point),
         on_select=lambda points: map_photos.choose(run, made, points),
     )  # fmt: skip
+
+
+def _is_line(points: Sequence[Point]) -> bool:
+    """Whether the dots lie on one straight line through the middle: their spread across it is none."""
+    across = sum(x * x for x, _ in points) * sum(y * y for _, y in points) - sum(x * y for x, y in points) ** 2
+    return across < 1e-6 * len(points) ** 2
 
 
 def _neighbours(made: FeatureMap) -> None:

@@ -115,7 +115,8 @@ def selection(run: RunDirectory, made: FeatureMap) -> None:
     places = chosen(run, made)
     if not places:
         return
-    photos = [made.photos[place] for place in places]
+    # Mistakes first, the surest of them before all others: those are what a wrong label looks like.
+    photos = sorted((made.photos[place] for place in places), key=lambda one: (one.right, -one.confidence, one.path))
     counts = Counter(made.classes[photo.target] for photo in photos)
     told = [say("map.chosen.count", label=panels.plain(label), n=n) for label, n in counts.most_common(SHOWN)]
     wrong = sum(not photo.right for photo in photos)
