@@ -16,9 +16,10 @@ from core.inference.epochs import UNIT, WatchedPhotos, choose, photos_of
 from core.runs.store import end_torn_line
 from core.training.run import Run
 
-MOST_PHOTOS = 2000  # of more than these an even sample is written: 22 kB an epoch
+MOST_PHOTOS = 2000  # of more than these an even sample is written: up to 20 kB an epoch
 FEWEST_PHOTOS = 100
-MOST_ANSWERS = 2_000_000  # over all epochs that the settings allow, 22 MB: thousands of epochs write fewer photos
+MOST_ANSWERS = 2_000_000  # over all epochs that the settings allow, 20 MB: thousands of epochs write fewer photos
+ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 class Watched:
@@ -56,7 +57,7 @@ class Watched:
         self._targets = self._targets.to(logits.device)
         said = logits.argmax(dim=1)  # as the accuracy is counted
         both = torch.stack([said, self._targets], dim=1)
-        shares = logits.float().softmax(dim=1).gather(1, both).nan_to_num(nan=0.0)  # infinite logits have none
+        shares = logits.softmax(dim=1).gather(1, both).nan_to_num(nan=0.0)  # infinite logits have none
         thousandths = (shares * UNIT).round().to(said.dtype)
         return torch.cat([said[None], thousandths.T]).tolist()
 
@@ -80,5 +81,5 @@ class Watched:
 
     @staticmethod
     def _append(file: BufferedWriter, line: dict[str, object]) -> None:
-        file.write(json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        file.write(ENCODER.encode(line).encode() + b"\n")
         file.flush()
