@@ -20,6 +20,7 @@ from core.serve.rest import service
 from core.words import say
 
 BACKLOG = 128
+MOST_PORT = 65_535
 MAX_CONNECTIONS = 256  # open at once, whether they ask anything or not
 KEEP_ALIVE_SECONDS = 10
 GRACE_SECONDS = 10  # for requests that are being answered when Ctrl-C comes
@@ -28,17 +29,16 @@ GRACE_SECONDS = 10  # for requests that are being answered when Ctrl-C comes
 def serve(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Tell the address once connections are taken, then answer until the user ends it."""
     access = _access(options)
-    run = RunDirectory(options.run)
-    predictor = Predictor.load(run)
-    told = about(run, predictor)
-    app = service(predictor, told, access=access)
-    with _listening(access.host, options.port) as listener:
+    with _listening(access.host, options.port) as listener:  # before the model is loaded: a taken port is told at once
+        run = RunDirectory(options.run)
+        predictor = Predictor.load(run)
+        told = about(run, predictor)
         address = f"http://{_shown(access.host)}:{listener.getsockname()[1]}"
         if not access.is_loopback:
             print(say("serve.open" if access.token is None else "serve.locked", address=address), file=sys.stderr)
         print(say("serve.ready", address=address), file=sys.stderr, flush=True)
         yield {"serving": address, "run": str(options.run), "classes": told["classes"], "token": bool(access.token)}
-        _run(app, listener)
+        _run(service(predictor, told, access=access), listener)
     print(say("serve.ended"), file=sys.stderr)
 
 
@@ -56,12 +56,14 @@ def _access(options: argparse.Namespace) -> Access:
 
 def _listening(host: str, port: int) -> socket.socket:
     """A socket that takes connections; port 0 takes any free one."""
+    if not 0 <= port <= MOST_PORT:
+        raise ConfigError("serve.no_port", host=host, port=str(port), problem=say("serve.port_range", most=MOST_PORT))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        problem = os.strerror(number) if number and number > 0 else str(error)
+    except OSError as error:
+        number = error.errno or 0
+        problem = os.strerror(number) if number > 0 else error.strerror  # negative ones are the name service's
         raise ConfigError("serve.no_port", host=host, port=str(port), problem=problem) from error
 
 
