@@ -9,7 +9,7 @@ from core.inference.later import LaterTest
 from core.inference.metrics import Results
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import groups, judged, later, panels, scores, state, trust
+from pages.parts import epochs, groups, imported, judged, later, panels, scores, state, trust
 
 
 def main() -> None:
@@ -17,8 +17,10 @@ def main() -> None:
     run = state.current_run()
     if run is None:
         if not runs.list_runs(state.workspace().runs):
+            imported.button()
+            imported.panel()
             panels.waiting_for("model", say("results.waits"))
-        scores.all_runs(None)
+        _all_runs(None)
         return
     state.choose_run(run.id)
     state.show_place(state.RUN)
@@ -39,13 +41,22 @@ def main() -> None:
         st.info(say("results.no_test"), icon=":material/info:")
         panels.next_step("try_it", say("results.next"))
     later.panel(run)
+    _all_runs(run)
+
+
+def _all_runs(run: RunDirectory | None) -> None:
+    """The others, and the way for one from elsewhere."""
     scores.all_runs(run)
+    imported.button()
+    imported.panel()
 
 
 def _tested(run: RunDirectory, results: Results) -> None:
     """The score on the run's own test part."""
     divided = run.split()
     root = divided.root_of("test")
+    if imported.is_imported(state.state_of(run)):
+        st.info(say("imported.no_photos"), icon=":material/upload_file:")
     _score(run, results, root)
     identifier = str(run.info().dataset.get("id") or "")
     found = groups.source(identifier, root) if identifier else None
@@ -69,6 +80,7 @@ def _score(run: RunDirectory, results: Results, root: str, *, dataset: str | Non
     scores.headline(results)
     panels.next_step("try_it", say("results.next"))
     judged.confusion(run, results, root, dataset=dataset)
+    epochs.link(run)
     scores.per_class(results)
     if Path(root).is_dir():
         judged.surest(results, root)

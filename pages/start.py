@@ -6,7 +6,7 @@ from core import runs
 from core.data import datasets
 from core.machine import machine
 from core.words import say
-from pages.parts import panels, state
+from pages.parts import imported, panels, state
 
 RECENT = 4
 
@@ -19,6 +19,7 @@ def main() -> None:
         _actions()
     with picture:
         st.image(str(state.ASSETS / "sprout.svg"), width=190, alt="")  # it only decorates
+    imported.panel()
     _device()
     _recent()
 
@@ -35,6 +36,7 @@ def _actions() -> None:
             state.choose_dataset(chosen.id)
             state.choose_run(None)
             st.switch_page(pages["photos"], query_params={state.DATASET: chosen.id})
+        imported.button()
 
 
 def _device() -> None:

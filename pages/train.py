@@ -8,7 +8,7 @@ from core import runs
 from core.errors import CoreError
 from core.runs import RunDirectory, RunState
 from core.words import say
-from pages.parts import epochs, live, panels, state
+from pages.parts import epochs, imported, live, panels, state
 
 QUICK_SECONDS = 4.0  # a head on kept features is there within the first of them
 
@@ -54,6 +54,10 @@ def _is_young(run: RunDirectory) -> bool:
 
 def _over(run: RunDirectory, known: RunState) -> None:
     """What ended it, and what to do now: see the results, go on, or read what went wrong."""
+    if imported.is_imported(known):
+        st.info(say("imported.no_curve"), icon=":material/upload_file:")
+        panels.next_step("results", say("train.next"))
+        return
     live.status(known)
     live.problems(run, known)
     with st.container(horizontal=True, key="after"):

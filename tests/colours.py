@@ -18,6 +18,7 @@ class Colour:
 
     top: tuple[tuple[str, float], ...]
     unknown: bool = False
+    strangeness: float | None = None
 
 
 class Colours:

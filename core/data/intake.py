@@ -32,8 +32,8 @@ from core.words import say
 from core.workspace import Workspace, below, make_directory, write_atomically
 
 FORMAT = 1
-# Folders and zips, photos class by class, a few photos to try a model on, many, and photos to test a model on.
-Purpose = Literal["dataset", "classes", "try", "many", "test"]
+# Folders and zips, photos class by class, a few photos to try a model on, many, photos to test a model on; and a model.
+Purpose = Literal["dataset", "classes", "try", "many", "test", "bundle"]
 RESUME_PATTERN = re.compile(r"[0-9a-f]{16,64}")
 EMPTY_SECONDS = 86_400.0  # an upload into which nothing came for a day is cleared away
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.errors import ConfigError, DataError
 
@@ -28,6 +28,10 @@ class Quota:
             bytes_per_file=_number(environment, "GRAFT_MAX_FILE_GB", usual.bytes_per_file, GIGABYTE),
             free_bytes=_number(environment, "GRAFT_KEEP_FREE_GB", usual.free_bytes, GIGABYTE),
         )
+
+    def at_most(self, size: int) -> "Quota":
+        """The same with no more than ``size`` bytes in all."""
+        return replace(self, total_bytes=min(self.total_bytes, size), bytes_per_file=min(self.bytes_per_file, size))
 
     @property
     def spoken(self) -> dict[str, object]:

@@ -88,7 +88,7 @@ def _test(folder: TestFolder, dataset: Dataset, load: "Callable[[RunDirectory], 
                 folder.tell({"phase": "look", "done": len(known), "total": total, "model": model_stamp(run)})
                 return
     rows = [known[sample.path] for sample in matched.samples]
-    write(folder, report, matched, _results(classes, rows, temperature))
+    write(folder, report, matched, _together(predictor, Path(report.root), rows, temperature))
     tell("done", total, total)
 
 
@@ -110,6 +110,14 @@ def _rows(
     predictor: "Predictor", lot: Sequence[Sample], root: Path, temperature: Any, tell: Callable[[int], None]
 ) -> Iterator[dict[str, Any]]:
     """One line for each photo of a lot, as ``metrics.json`` has them."""
+    results = _evaluated(predictor, lot, root, temperature, tell)
+    yield from (asdict(answer) for answer in results.answers)
+    yield from ({"path": path, "unreadable": True} for path in results.unreadable)
+
+
+def _evaluated(
+    predictor: "Predictor", lot: Sequence[Sample], root: Path, temperature: Any, tell: Callable[[int], None]
+) -> Results:
     from core.inference.evaluate import evaluate
 
     progress = evaluate(predictor, lot, root, temperature)
@@ -117,18 +125,15 @@ def _rows(
         try:
             tell(next(progress).done)
         except StopIteration as end:
-            results: Results = end.value
-            break
-    yield from (asdict(answer) for answer in results.answers)
-    yield from ({"path": path, "unreadable": True} for path in results.unreadable)
+            return end.value
 
 
-def _results(classes: tuple[str, ...], rows: Sequence[dict[str, Any]], temperature: Any) -> Results:
+def _together(predictor: "Predictor", root: Path, rows: Sequence[dict[str, Any]], temperature: Any) -> Results:
+    """Every line as one score; what isn't about single photos is as the score of none has it."""
+    of_none = _evaluated(predictor, (), root, temperature, lambda done: None).to_json()
     answers = [row for row in rows if "unreadable" not in row]
     unreadable = [row["path"] for row in rows if "unreadable" in row]
-    return Results.from_json(
-        {"classes": classes, "answers": answers, "unreadable": unreadable, "temperature": temperature}
-    )
+    return Results.from_json({**of_none, "answers": answers, "unreadable": unreadable})
 
 
 if __name__ == "__main__":

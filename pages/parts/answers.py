@@ -73,10 +73,3 @@ def unknown_switch(judged: bool) -> bool:
         return False
     st.session_state.setdefault("try_unknown", True)
     return st.toggle(say("unknown.say_it"), key="try_unknown", help=say("unknown.say_it_help"))
-
-
-def bundle_bytes(run: RunDirectory) -> bytes:
-    """The download, made when it is asked for."""
-    from core.inference.bundle import bundle
-
-    return bundle(run)

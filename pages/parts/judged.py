@@ -94,6 +94,8 @@ def _photos(run: RunDirectory, results: Results, root: str, dataset: str | None,
     st.markdown(panels.shown(f"judge.matrix.{words}", n=len(inside), **names))
     found = relabel.find(run, root, dataset)
     relabel.line(run, results, found, later=dataset is not None)
+    if not Path(root).is_dir():
+        return  # all of them are gone, as has just been said
     pages = max(1, -(-len(inside) // SHOWN))
     key = _key(run, "page")
     page = min(st.session_state.get(key, 1), pages)

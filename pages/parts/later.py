@@ -24,6 +24,7 @@ OWN = ""  # the choice of the run's own test part
 POLL_SECONDS = 0.7
 NAMED = 8  # classes that a sentence bears
 PROBLEM = "later_problem"
+CLOSE = "later_close"  # the photos have come: the drop area goes
 
 
 # Whose score is shown
@@ -184,6 +185,11 @@ def _stand(run: RunDirectory, folder: TestFolder, known: Known) -> None:
     if source is None:
         st.caption(say("later.gone"))
     with st.container(horizontal=True, gap="small"):
+        if test is not None and st.query_params.get(TEST) != folder.id:
+            st.button(
+                say("later.show"), key=f"later_show_{folder.id}", icon=":material/fact_check:", on_click=_show,
+                args=(folder.id,),
+            )  # fmt: skip
         if source is not None:
             st.button(
                 say("later.go_on" if known.status in ("stopped", "lost", "failed") else "later.again"),
@@ -228,7 +234,9 @@ def _delete(folder: TestFolder) -> None:
 def _new(run: RunDirectory) -> None:
     """Photos that come now, or a photo set that is there."""
     ways = {"new": say("later.new"), "sets": say("later.sets")}
-    if state.has_upload("test"):
+    if st.session_state.pop(CLOSE, False):
+        st.session_state["later_way"] = None
+    elif state.has_upload("test"):
         st.session_state.setdefault("later_way", "new")
     way = st.segmented_control(say("later.from_where"), list(ways), format_func=ways.get, key="later_way")
     if way != "new":
@@ -253,6 +261,7 @@ def _bring(run: RunDirectory) -> None:
         panels.error_box(error)
         return
     state.forget_upload("test")
+    st.session_state[CLOSE] = True
     later_worker.start(later.begin(run, made), made)
     st.rerun()
 

@@ -111,6 +111,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"  # no break before the sign
 
 
+def megabytes(size: int) -> str:
+    """``42 MB``, ``6 kB``: of a file."""
+    if size < 1e6:
+        return f"{max(1, round(size / 1e3))}\u00a0kB"
+    return f"{size / 1e6:,.0f}\u00a0MB" if size >= 1e7 else f"{size / 1e6:.1f}\u00a0MB"
+
+
 def moment(created: float) -> str:
     """``21 Nov 05:15``, in the server's time."""
     return time.strftime("%d %b %H:%M", time.localtime(created))

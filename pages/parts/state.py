@@ -26,6 +26,7 @@ MOST_COMPARED = 4
 # Query keys of photos on their way in.
 UPLOAD: dict[intake.Purpose, str] = {
     "dataset": "upload", "classes": "classes", "try": "tried", "many": "many", "test": "testing",
+    "bundle": "bundle",
 }  # fmt: skip
 ASSETS = Path(__file__).parent.parent.parent / "assets"
 

@@ -29,7 +29,8 @@ class Job {
     Object.assign(this, { root, data, tell })
     this.text = data.text
     this.find = (selector) => root.querySelector(selector)
-    this.small = data.mode === "class" || data.mode === "photos"
+    this.small = data.mode === "class" || data.mode === "photos" // photos, which may be pasted
+    this.alone = data.mode === "bundle" // one file
     this.connect()
     if (this.result?.id === data.seen) this.result = null
     // Another upload has begun: what was said about the last one is no longer about this page.
@@ -192,11 +193,11 @@ class Job {
     root.setAttribute("aria-label", text.label)
     const words = {
       ".title": text.title, ".line": fill(text.line, { keys: KEYS }), ".choose-folder": text.folder,
-      ".choose-files": this.small ? text.photos : text.files, ".paste": text.paste, ".cancel": text.cancel,
+      ".choose-files": this.alone ? text.zip : this.small ? text.photos : text.files, ".paste": text.paste, ".cancel": text.cancel,
     }
     for (const [selector, words_] of Object.entries(words)) find(selector).textContent = words_
-    find(".choose-files").classList.toggle("main", data.mode === "photos")
-    find(".choose-folder").hidden = this.small
+    find(".choose-files").classList.toggle("main", data.mode === "photos" || this.alone)
+    find(".choose-folder").hidden = this.small || this.alone
     find(".paste").hidden = !this.small || !navigator.clipboard?.read
     const { photos, archives, tables } = data.kinds
     find(".pick-files").accept = (this.small ? photos : [...photos, ...archives, ...tables]).join(",")

@@ -20,7 +20,7 @@ from core.errors import CoreError
 from core.words import say
 from pages.server.routes import upload_address, upload_token
 
-Mode = Literal["dataset", "class", "photos", "many", "test"]
+Mode = Literal["dataset", "class", "photos", "many", "test", "bundle"]
 HERE = Path(__file__).parent
 
 MARKUP = """
@@ -102,7 +102,7 @@ def uploader(key: str, *, upload: Upload, mode: Mode) -> UploadResult | None:
     """Show the drop area; after the last file arrived, or the person stopped, return what came of it.
 
     ``mode`` "dataset" and "test" take folders, zips, photos and tables, "many" the same without tables; "photos" is
-    smaller and takes photos, pasted ones too.
+    smaller and takes photos, pasted ones too; "bundle" takes the zip of a model.
     The result is returned in every run from then on, until its upload is gone or other files were chosen: Streamlit may
     break off any run, and with it whatever was about to be done. So what is done with it must be safe to do twice.
     """
@@ -174,9 +174,9 @@ def _whole(value: object) -> int:
 
 def _kinds(mode: Mode) -> dict[str, object]:
     return {
-        "photos": sorted(filetypes.PHOTO_SUFFIXES),
+        "photos": [] if mode == "bundle" else sorted(filetypes.PHOTO_SUFFIXES),
         "archives": [".zip"],
-        "archives_taken": mode in ("dataset", "many", "test"),
+        "archives_taken": mode in ("dataset", "many", "test", "bundle"),
         "tables": sorted(TABLE_SUFFIXES) if mode in ("dataset", "test") else [],
         "heic": [".heic", ".heif", ".hif"],
         "litter": sorted(filetypes.LITTER),
@@ -188,20 +188,22 @@ def _texts(mode: Mode, folder: str = "") -> dict[str, object]:
     """Every visible string of the element, as patterns for its script to fill."""
     names = ("title", "line", "label", "nothing")
     texts: dict[str, object] = {name: _pattern(f"drop.{mode}.{name}", folder=folder) for name in names}
-    for name in ("folder", "files", "photos", "paste", "cancel", "resume", "retry", "accept"):
+    for name in ("folder", "files", "photos", "zip", "paste", "cancel", "resume", "retry", "accept"):
         texts[name] = _pattern(f"button.{name}")
     for name in ("looking", "comparing", "size", "seconds_left", "minutes_left", "lost", "spoken"):
         texts[name] = _pattern(f"progress.{name}")
     for name in ("all", "some", "cancelled", "failed", "unreachable", "again", "no_picture", "no_clipboard"):
         texts[name] = _pattern(f"done.{name}")
-    reasons = ("system", "heic", "not_photo", "archive", "unreadable", "refused")
+    reasons = {name: name for name in ("system", "heic", "not_photo", "archive", "unreadable", "refused")}
+    if mode == "bundle":
+        reasons["not_photo"] = "not_zip"
     return {
         **texts,
         "progress_label": _pattern("progress.label"),
         "files_done": _pattern("progress.files"),
         "skipped": _pattern("skipped.title"),
         "more": _pattern("skipped.more"),
-        "reasons": {reason: _pattern(f"skipped.{reason}") for reason in reasons},
+        "reasons": {reason: _pattern(f"skipped.{text}") for reason, text in reasons.items()},
         "kinds": "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF",
     }
 

@@ -17,12 +17,14 @@ from core.data import intake
 from core.data.intake import Upload
 from core.data.quota import Quota
 from core.errors import CoreError
+from core.export.arrived import MOST_BYTES
 from core.runs import reserve
 from core.words import say
 from core.workspace import Workspace, default_root
 from pages.server.answered import answered_routes
 from pages.server.batch import BadBatchError, Batch
 from pages.server.batches import batch_routes
+from pages.server.bundles import bundle_routes
 from pages.server.guard import TOKEN_HEADER, secret_of, token_fits, token_for
 from pages.server.live import live_routes
 from pages.server.thumbs import thumb_routes
@@ -44,6 +46,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{PREFIX}/uploads/{{upload_id}}", upload_batch, methods=["POST"]),
         *thumb_routes(PREFIX, owner_of),
         *batch_routes(PREFIX, owner_of),
+        *bundle_routes(PREFIX, owner_of),
         *answered_routes(PREFIX, owner_of),
         *live_routes(PREFIX, owner_of),
         Route("/assets/plotly.min.js", plotly_library, methods=["GET"]),
@@ -103,7 +106,7 @@ async def upload_batch(request: Request) -> Response:
         return opened
     if opened.purpose in ("dataset", "classes"):
         await to_thread.run_sync(_work_ahead, opened)
-    batch = Batch(opened, Quota.from_environment())
+    batch = Batch(opened, _quota(opened))
     try:
         waiting = bytearray()
         async for chunk in request.stream():
@@ -119,6 +122,12 @@ async def upload_batch(request: Request) -> Response:
         return JSONResponse({"error": say("upload.refusal.form"), "detail": str(error)}, status_code=400)
     finally:
         await to_thread.run_sync(batch.close)
+
+
+def _quota(upload: Upload) -> Quota:
+    """Photos may fill the disk if their owner wants that; a model is one file, and no larger than one can be."""
+    usual = Quota.from_environment()
+    return usual.at_most(MOST_BYTES) if upload.purpose == "bundle" else usual
 
 
 def _work_ahead(upload: Upload) -> None:

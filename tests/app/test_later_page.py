@@ -30,6 +30,7 @@ class Card:
 
 class Seer(Colours):
     card = Card()
+    detector = None
 
 
 @pytest.fixture

@@ -81,8 +81,9 @@ def test_no_page_imports_torch_when_it_is_loaded():
     "module",
     [
         "core", "core.runs", "core.data.scan", "core.data.split", "core.data.datasets", "core.models.registry",
-        "core.models.weights", "core.models.speed", "core.recipes", "core.inference.bundle", "core.inference.metrics",
-        "core.inference.compare", "core.inference.epochs", "core.runs.notes", "core.runs.deleting",
+        "core.models.weights", "core.models.speed", "core.recipes", "core.inference.metrics",
+        "core.inference.compare", "core.inference.epochs", "core.runs.notes", "core.runs.deleting", "core.inference.later_worker",
+        "core.serve.bundle_worker",
     ],
 )  # fmt: skip
 def test_a_light_module_stays_light(module):

@@ -36,6 +36,7 @@ class Seer(Colours):
     """The model of the run below: it knows colours."""
 
     card = Card()
+    detector = None
 
 
 @pytest.fixture
