@@ -20,7 +20,7 @@ from core.training.run import Folders, Run
 from core.training.watched import Watched
 from core.words import say
 from core.workspace import Workspace
-from tests.app.conftest import Recorder, make_photos, make_run
+from tests.app.conftest import Recorder, finish, make_photos, make_run
 from tests.app.test_pages import nodes, texts
 from tests.photos import make_folder
 
@@ -153,3 +153,10 @@ def test_photos_of_a_run_on_a_folder_come_with_the_page_and_names_stand_for_thos
     assert sources.pop(gone) == ""
     assert sources
     assert all(source.startswith("data:image/jpeg;base64,/9j/") for source in sources.values())
+
+
+def test_the_results_lead_to_the_epochs_where_there_are_any(visit: Visit, run: RunDirectory) -> None:
+    finish(run)
+    assert say("epochs.link") not in texts(visit("results", run=run.id))
+    tell(run)
+    assert say("epochs.link") in texts(visit("results", run=run.id))
