@@ -81,7 +81,6 @@ def _score(run: RunDirectory, results: Results, root: str, *, dataset: str | Non
     panels.next_step("try_it", say("results.next"))
     judged.confusion(run, results, root, dataset=dataset)
     epochs.link(run)
-    epochs.link(run)
     scores.per_class(results)
     if Path(root).is_dir():
         judged.surest(results, root)
