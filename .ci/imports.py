@@ -8,9 +8,9 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent
 OURS = {"core", "pages", "app"}
 # Import names that differ from the package's name; starlette, uvicorn and anyio are the server that streamlit runs on,
-# scipy and threadpoolctl what scikit-learn computes with.
+# scipy and threadpoolctl what scikit-learn computes with, pydantic what fastapi describes answers with.
 PACKAGES = {"PIL": "pillow", "starlette": "streamlit", "uvicorn": "streamlit", "anyio": "streamlit"}
-PACKAGES |= {"sklearn": "scikit-learn", "scipy": "scikit-learn", "threadpoolctl": "scikit-learn"}
+PACKAGES |= {"sklearn": "scikit-learn", "scipy": "scikit-learn", "threadpoolctl": "scikit-learn", "pydantic": "fastapi"}
 
 
 def imported() -> set[str]:
