@@ -51,6 +51,7 @@ def write(run: Run, *epochs: tuple[str, int]) -> None:
             watched.tell(phase, epoch, logits_of(run, epoch))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_each_epoch_is_what_the_network_said_then(tmp_path, divided, cache, monkeypatch):
     said: list[np.ndarray] = []
     judge = Loop._judge
@@ -83,6 +84,7 @@ def test_each_epoch_is_what_the_network_said_then(tmp_path, divided, cache, monk
         assert matrix.trace() / len(targets) == pytest.approx(event.val_accuracy)
 
 
+@pytest.mark.slow
 def test_a_line_is_there_before_its_epoch_is_told(tmp_path, divided, cache):
     run = new_run(tmp_path, HEAD, divided)
 
@@ -94,6 +96,7 @@ def test_a_line_is_there_before_its_epoch_is_told(tmp_path, divided, cache):
     assert sum(isinstance(event, EpochEnded) for event in train(run, cache, until=look)) == HEAD.head_epochs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_at", [("head", 3), ("finetune", 2)])
 def test_after_a_kill_and_a_resume_every_epoch_is_there_once(tmp_path, divided, cache, killed_at):
     whole, killed = new_run(tmp_path, TUNE, divided), new_run(tmp_path, TUNE, divided)
@@ -171,6 +174,7 @@ def test_a_run_of_very_many_epochs_writes_fewer_photos_of_each(tmp_path):
     assert len(record.photos.samples) == FEWEST_PHOTOS
 
 
+@pytest.mark.slow
 def test_a_run_without_validation_photos_writes_nothing(tmp_path, divided, cache):
     run = new_run(tmp_path, HEAD, replace(divided, val=()))
     train(run, cache, until=lambda event: isinstance(event, PhaseStarted) and event.phase == "test")
@@ -187,6 +191,16 @@ def test_what_another_start_began_about_other_photos_is_begun_again(tmp_path):
     assert record.look() == [("head", 2)]
     assert record.photos is not None
     assert len(record.photos.samples) == 5
+
+
+@pytest.mark.parametrize("first_line", [b'{"format":1,"cla', b'{"format":99}', b"[]", b"\xff\xfe", b""])
+def test_a_first_line_that_is_torn_or_of_a_newer_graft_hides_the_rest(tmp_path, first_line):
+    run = made_up(tmp_path, 4)
+    write(run, ("head", 1))
+    _, epochs = run.directory.judged.read_bytes().split(b"\n", 1)
+    run.directory.judged.write_bytes(first_line + b"\n" + epochs)
+    record = Epochs(run.directory)
+    assert (record.look(), record.photos, record.read("head", 1)) == ([], None, None)
 
 
 def test_the_photos_to_watch_stay_the_same_after_a_resume(tmp_path):
