@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.results import read
 from benchmarks.sections import where
+from benchmarks.sections.attention import attention
 from benchmarks.sections.compare import compare
 from benchmarks.sections.deep_doctor import deep_doctor
 from benchmarks.sections.doctor import copies, fast_doctor
@@ -27,6 +28,7 @@ def main() -> None:
     parts += [copies(read("copies")), fast_doctor(read("fast_doctor")), deep_doctor(read("deep_doctor"))]
     parts += [compare(read("compare")), depths(read("depths")), forward(read("forward")), gpu(read("gpu"))]
     parts += [profile(read("profile")), growth(read("growth")), start(read("start"))]
+    parts.append(attention(read("attention")))
     README.write_text("\n".join(part for part in parts if part), "utf-8")
 
 

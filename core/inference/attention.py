@@ -56,9 +56,12 @@ class Explainer:
             evidence = Evidence(self._network, normalised(batch, wanted))
             chances = evidence.logits.detach().softmax(dim=0).cpu().numpy()
             order = np.argsort(-chances, kind="stable")
-            asked = int(order[0]) if target is None else names.index(target)
+            answered = int(order[0])
+            asked = answered if target is None else names.index(target)
             values = _positive(evidence, asked)
-            strongest = max(values.max(), _positive(evidence, int(order[0])).max())
+            strongest = values.max()
+            if asked != answered:
+                strongest = max(strongest, _positive(evidence, answered).max())
             unknown, alike = self._compared(evidence, near)
         return Heat(
             values / strongest if strongest > 0 else values,

@@ -6,9 +6,9 @@ Selvaraju et al. 2017 but for a factor; where large layers follow (AlexNet, VGG)
 places that had no say. Source: Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM", section 3.
 
 Tokens: attention times gradient, block by block. Source: Chefer, Gur and Wolf 2021, "Generic Attention-model
-Explainability", equations 5 and 6. The last block alone would cost less. In a small ViT trained to tell the colour of
-a patch, its strongest place was the patch in none of 40 photos; of all blocks together it was in 28 (a sixteenth of
-the places being the patch's).
+Explainability", equations 5 and 6. The last block alone would cost less; but a small ViT that was taught the colour of
+a patch had its strongest place at the patch in 12 of 200 photos by the last block, which is chance, and in 169 by all
+(benchmarks/attention.py).
 """
 
 from math import isqrt

@@ -16,12 +16,14 @@ from core.inference import evidence as evidence_of
 from core.inference.attention import Explainer
 from core.inference.evidence import Evidence
 from core.inference.predictor import ModelCard, Prediction, Predictor, write_model
+from core.inference.unknown import Detector, Reference
 from core.models import registry
 from core.models.architecture import empty
 from core.models.build import Network, build
 from core.models.head import Head, HeadSpec
 from core.models.stages import split
 from core.runs.store import RunDirectory
+from core.training.kept import normalised
 
 captum = pytest.importorskip("captum.attr")
 
@@ -268,6 +270,25 @@ def test_what_is_no_photo_and_what_has_no_model_is_said(run, tmp_path):
         Explainer.load(run).heat(broken)
     with pytest.raises(RunError):
         Explainer.load(RunDirectory(tmp_path))
+
+
+def test_the_nearest_training_photos_and_what_is_unknown_come_from_the_runs_detector(tmp_path, photo):
+    network = of_scratch("squeezenet1_1")
+    run = saved(network, tmp_path)
+    heat = Explainer.load(run).heat(photo, near=2)
+    assert (heat.near, heat.unknown) == ((), False)  # a run that knows nothing of its training photos
+    seen = torch.from_numpy(heat.square.copy()).permute(2, 0, 1)[None]
+    features = network.features(normalised(seen, network.backbone.preprocessing)).detach()
+    others = torch.randn(9, features.shape[1], generator=torch.Generator().manual_seed(1))
+    rows = nn.functional.normalize(torch.cat([others, features]), dim=1)
+    names = [Reference(f"{number}.jpg", "a") for number in range(10)]
+    for limit, unknown in ((0.5, False), (-1.0, True)):
+        Detector(rows, names, limit=limit, neighbours=1).save(run)
+        heat = Explainer.load(run).heat(photo, near=2)
+        assert len(heat.near) == 2
+        assert heat.near[0].path == "9.jpg"
+        assert heat.near[0].likeness == pytest.approx(1, abs=2e-3)
+        assert heat.unknown is unknown
 
 
 # Every family
