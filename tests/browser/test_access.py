@@ -176,7 +176,7 @@ def test_the_whole_way_can_be_gone_by_keyboard(page: Any, filled: Filled) -> Non
     by_keyboard(page, ".st-key-next_try_it")
     heading(page, "Try it")
     reach(page, ".choose-files")
-    reach(page, ".st-key-download")
+    reach(page, ".st-key-download_make")
 
 
 def by_keyboard(page: Any, selector: str) -> None:

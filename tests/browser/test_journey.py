@@ -1,4 +1,4 @@
-"""The whole way, on a real server with the real default weights: from photos to an answer, and to the download."""
+"""The whole way, on a real server with the real default weights: from photos to an answer, to the download and back."""
 
 import json
 import re
@@ -37,15 +37,50 @@ def test_the_demo_leads_from_start_to_a_model_to_take_along(page: Any, graft_ser
     press(page, "next_try_it")
     heading(page, "Try it")
     photo = sorted((datasets.list_datasets(walking.owner(graft_server))[0].root).rglob("*.jpg"))[0]
+    shown, sure = ask(page, photo)
+    packed = take_along(page, tmp_path)
+    told = predict_with(packed, photo)
+    assert told["label"] == shown
+    assert round(100 * told["confidence"]) == sure
+    brought = bring(page, graft_server, packed)
+    assert brought != run.name
+    assert ask(page, photo) == (shown, sure)
+    assert page.outside_requests == []
+
+
+def ask(page: Any, photo: Path) -> tuple[str, int]:
+    """The answer for a photo on Try it, and how many percent sure it is."""
     page.locator(".pick-files").set_input_files(str(photo))
     answer = page.locator("[class*='st-key-answer_']")
     answer.get_by_role("heading").wait_for(timeout=walking.SECONDS * 1000)
     shown = answer.get_by_role("heading").inner_text().strip()
-    sure = int(re.search(r"(\d+)\s%\ssure", answer.inner_text())[1])
-    told = predict_with_the_download(page, tmp_path, photo)
-    assert told["label"] == shown
-    assert round(100 * told["confidence"]) == sure
-    assert page.outside_requests == []
+    return shown, int(re.search(r"(\d+)\s%\ssure", answer.inner_text())[1])
+
+
+def take_along(page: Any, folder: Path) -> Path:
+    """Make the bundle, reload in the middle of it, see how its check came out, and download it."""
+    press(page, "download_make")
+    button(page, "download_stop").wait_for(timeout=walking.SECONDS * 1000)
+    page.reload()
+    link = page.get_by_role("link", name="Download the bundle")
+    link.wait_for(timeout=walking.SECONDS * 1000)
+    see(page, "Every form gives the app's answer for all")
+    with page.expect_download(timeout=walking.SECONDS * 1000) as waiting:
+        link.click()
+    packed = folder / waiting.value.suggested_filename
+    waiting.value.save_as(packed)
+    return packed
+
+
+def bring(page: Any, server: Server, packed: Path) -> str:
+    """Import a bundle on the Start page and open it on Try it; returns the id of its run."""
+    visit(page, server)
+    press(page, "import_model")
+    page.locator(".pick-files").set_input_files(str(packed))
+    see(page, "is here now, among your runs")
+    page.get_by_role("link", name="Go to Try it").click()
+    heading(page, "Try it")
+    return walking.run_in_address(page)
 
 
 def wait_for_curves(page: Any) -> None:
@@ -55,15 +90,11 @@ def wait_for_curves(page: Any) -> None:
     assert page.locator(".graft-plot-node").count() == 2
 
 
-def predict_with_the_download(page: Any, folder: Path, photo: Path) -> dict[str, Any]:
+def predict_with(packed: Path, photo: Path) -> dict[str, Any]:
     """What the downloaded model says in a terminal, in a process that knows nothing of the server's workspace."""
-    with page.expect_download(timeout=walking.SECONDS * 1000) as waiting:
-        press(page, "download")
-    packed = folder / "model.zip"
-    waiting.value.save_as(packed)
     with zipfile.ZipFile(packed) as archive:
-        archive.extractall(folder)
-    command = [sys.executable, "-m", "core", "predict", str(folder / "graft-model"), str(photo)]
+        archive.extractall(packed.parent)
+    command = [sys.executable, "-m", "core", "predict", str(packed.parent / "graft-model"), str(photo)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=walking.SECONDS)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
