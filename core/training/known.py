@@ -7,8 +7,8 @@ says as much as a validation photo's; with a few dozen validation photos their o
 """
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from core.models.build import Network
 from core.models.fast import fast_frozen
 from core.training.finetune import KeptActivations
 from core.training.kept import Kept
+from core.training.phases import put_best
 from core.training.rows import Places, Readable
 from core.training.run import Run
 
@@ -51,14 +52,35 @@ def make_detector(run: Run, network: Network, train: Kept, val: Kept) -> Detecto
     ours, theirs = (train.activations, val.activations) if learnt else (train.features, val.features)
     if len(chosen) < 2 or not ours:
         return None
-    features = _tuned(run, network) if learnt else _as_kept
-    references = unit(features(ours[0], chosen)).half().float()  # as they will be stored
-    unseen = features(theirs[0], np.arange(len(run.split.val)))
     neighbours = min(NEIGHBOURS, len(chosen) - 1)
-    limit = find_limit(distances(unseen, references, neighbours).numpy(), among(references, neighbours), learnt=learnt)
+    with _before_they_taught(run, network) if learnt else nullcontext():
+        features = _tuned(run, network) if learnt else _as_kept
+        references = _stored(features(ours[0], chosen))
+        unseen = distances(features(theirs[0], np.arange(len(run.split.val))), references, neighbours).numpy()
+        limit = find_limit(unseen, among(references, neighbours), learnt=learnt)
+    if learnt and run.best.chosen is not None:
+        references = _stored(_tuned(run, network)(ours[0], chosen))
     samples = [run.split.train[place] for place in chosen]
     named = [Reference(sample.path, run.split.classes[sample.target]) for sample in samples]
     return Detector(references, named, limit=limit, neighbours=neighbours)
+
+
+@contextmanager
+def _before_they_taught(run: Run, network: Network) -> Generator[None]:
+    """The network as the validation photos chose it: to the one that learnt from them as well they are known best."""
+    if run.best.chosen is None:
+        yield
+        return
+    network.load_state_dict(run.best.chosen, strict=False)
+    try:
+        yield
+    finally:
+        put_best(run, network)
+
+
+def _stored(features: Tensor) -> Tensor:
+    """References as they are once they were stored."""
+    return unit(features).half().float()
 
 
 def _as_kept(rows: Readable, places: Places) -> Tensor:

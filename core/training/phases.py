@@ -97,7 +97,7 @@ def _refit(
             return "stopped" if ended == "stopped" else reason
         result |= loop.result()
         network.load_state_dict(result, strict=False)
-    best.tensors = {**best.tensors, **result}
+    best.chosen, best.tensors = best.tensors, {**best.tensors, **result}
     return reason
 
 

@@ -64,7 +64,8 @@ class Best:
     """The best epoch over all phases: the lowest validation loss, which moves long before accuracy does.
 
     ``tensors`` are the weights of that epoch, ``logits`` what they said about the validation photos, in their order;
-    ``stale`` counts epochs since, within the phase.
+    ``stale`` counts epochs since, within the phase. ``chosen`` are the weights that said it, where all learnt once more
+    since.
     """
 
     phase: Phase | None = None
@@ -75,6 +76,7 @@ class Best:
     head_epoch: int = 0  # the head's best, which fine-tuning began from
     tensors: dict[str, Tensor] = field(default_factory=dict)
     logits: Tensor | None = None
+    chosen: dict[str, Tensor] | None = None
 
     def update(self, phase: Phase, epoch: int, score: Score) -> bool:
         """Take note of an epoch's score; True where it is the new best."""
