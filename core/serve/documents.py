@@ -8,12 +8,13 @@ from typing import Any
 
 import core
 from core.serve.answers import Fault
+from core.serve.browser_page import COLOURS
 from core.serve.guard import hash_source
 from core.serve.limits import Limits
 from core.words import say
 
 PARTS = Path(__file__).parent / "page"
-_PHOTO = {"type": "string", "format": "binary"}
+_PHOTO = {"type": "string", "format": "binary", "minLength": 1}
 _TEXTS = ("title", "summary", "choose", "token", "send", "answer", "predict", "model", "health", "openapi")
 
 EXAMPLE = {
@@ -43,9 +44,10 @@ MODEL_EXAMPLE = {
 }
 
 
-def predict_body() -> dict[str, Any]:
+def predict_body(limits: Limits) -> dict[str, Any]:
     """What POST /predict takes."""
-    form = {"type": "object", "properties": {"photos": {"type": "array", "items": _PHOTO}}, "required": ["photos"]}
+    photos = {"type": "array", "items": _PHOTO, "minItems": 1, "maxItems": limits.photos}
+    form = {"type": "object", "properties": {"photos": photos}, "required": ["photos"]}
     return {
         "description": say("serve.predict_long"),
         "requestBody": {
@@ -74,7 +76,8 @@ def faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def try_page() -> tuple[str, str]:
     """The page at ``/``, in which photos can be tried, and its content policy."""
-    style, script = ((PARTS / name).read_text("utf-8") for name in ("service.css", "service.js"))
+    style = Template((PARTS / "service.css").read_text("utf-8")).substitute(COLOURS)
+    script = (PARTS / "service.js").read_text("utf-8")
     texts = {name: escape(say(f"serve.{name}")) for name in _TEXTS}
     page = Template((PARTS / "service.html").read_text("utf-8")).substitute(texts, style=style, script=script)
     policy = (

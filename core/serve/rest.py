@@ -80,7 +80,7 @@ def _add_routes(app: FastAPI, desk: "_Desk", about: dict[str, Any], access: Acce
         responses={**answered(MODEL_EXAMPLE), **faults(*known)}, dependencies=locked,
     )(model)  # fmt: skip
     app.post(
-        "/predict", summary=say("serve.predict"), response_model=told.Told, openapi_extra=predict_body(),
+        "/predict", summary=say("serve.predict"), response_model=told.Told, openapi_extra=predict_body(desk.limits),
         responses={**predicted(), **faults(400, *known, 408, 413, 415, 500, 503)}, dependencies=locked,
     )(predict)  # fmt: skip
 

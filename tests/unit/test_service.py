@@ -514,3 +514,20 @@ def test_tokens_and_origins_that_cant_work_are_refused_before_anything_is_loaded
     with pytest.raises(ConfigError) as error:
         next(serve(options))
     assert error.value.key == key
+
+
+def test_the_manual_names_every_limit_and_option_as_they_are():
+    manual = (Path(__file__).parent.parent.parent / "docs" / "rest.md").read_text("utf-8")
+    limits = Limits()
+    for row in (
+        f"photos in a request | {limits.photos} |",
+        f"bytes of a photo | {limits.photo_bytes // 1_000_000} MB |",
+        f"bytes of a request, counted while they come | {limits.body_bytes // 1_000_000} MB |",
+        f"seconds to send them | {limits.upload_seconds} |",
+        f"seconds to be answered, waiting included | {limits.answer_seconds} |",
+        f"requests at once, of which two are computed | {limits.requests} |",
+    ):
+        assert row in manual
+    assert limits.at_once == 2
+    for option in ("--port", "--host", "--token", "--cors", "--name"):
+        assert f"{option} " in manual or f"`{option}`" in manual
