@@ -179,6 +179,28 @@ def test_the_whole_way_can_be_gone_by_keyboard(page: Any, filled: Filled) -> Non
     reach(page, ".st-key-download_make")
 
 
+def test_another_photo_and_another_class_are_looked_into_by_keyboard(page: Any, filled: Filled) -> None:
+    visit(page, filled.server, filled.address("why"))
+    page.get_by_role("radio", name="right (").click()  # of these there are several
+    page.locator("[class*='st-key-why_photo_']").nth(1).wait_for(timeout=walking.SECONDS * 1000)
+    walking.settled(page, walking.SECONDS * 1000)
+    before = heat(page)
+    second = page.locator("[class*='st-key-why_photo_']").nth(1).get_attribute("class")
+    by_keyboard(page, next(f".{name}" for name in second.split() if name.startswith("st-key-")))
+    walking.wait_on_page(page, lambda: heat(page) != before, "no other photo was looked into")
+    before = heat(page)
+    reach(page, "[class*='st-key-why_class_']")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    walking.wait_on_page(page, lambda: heat(page) != before, "no other class was asked about")
+
+
+def heat(page: Any) -> str:
+    """What the picture of the heat says to who can't see it."""
+    return page.get_by_role("img", name="in grey").get_attribute("alt", timeout=walking.SECONDS * 1000)
+
+
 def by_keyboard(page: Any, selector: str) -> None:
     reach(page, selector)
     page.keyboard.press("Enter")
