@@ -14,7 +14,7 @@ from core.serve.limits import Limits
 from core.words import say
 
 PARTS = Path(__file__).parent / "page"
-_PHOTO = {"type": "string", "format": "binary", "minLength": 1}
+_PHOTO = {"type": "string", "format": "binary"}
 _TEXTS = ("title", "summary", "choose", "token", "send", "answer", "predict", "model", "health", "openapi")
 
 EXAMPLE = {
@@ -47,6 +47,7 @@ MODEL_EXAMPLE = {
 def predict_body(limits: Limits) -> dict[str, Any]:
     """What POST /predict takes."""
     photos = {"type": "array", "items": _PHOTO, "minItems": 1, "maxItems": limits.photos}
+    whole = {**_PHOTO, "minLength": 1}
     form = {"type": "object", "properties": {"photos": photos}, "required": ["photos"]}
     return {
         "description": say("serve.predict_long"),
@@ -54,8 +55,8 @@ def predict_body(limits: Limits) -> dict[str, Any]:
             "required": True,
             "content": {
                 "multipart/form-data": {"schema": form},
-                "image/*": {"schema": _PHOTO},
-                "application/octet-stream": {"schema": _PHOTO},
+                "image/*": {"schema": whole},
+                "application/octet-stream": {"schema": whole},
             },
         },
     }
