@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.data import intake
 from core.data.image import UnusablePhoto, open_rgb
 from core.data.intake import Upload
+from core.errors import RunError
 from core.runs import RunDirectory
 from core.words import say
 from core.workspace import Workspace
@@ -176,6 +177,33 @@ def test_a_file_that_is_no_photo_says_so(visit: Visit, workspace: Workspace, run
     page = visit("try_it", run=run.id, tried=upload.id)
     assert not page.exception
     assert "red" in page.warning[0].value
+
+
+def test_a_model_that_cannot_be_read_is_said_in_words(
+    visit: Visit, workspace: Workspace, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = RunError("runs.no_model", run=run.id)
+
+    def broken(run: RunDirectory) -> object:
+        raise error
+
+    monkeypatch.setattr(MODELS, "get", broken)
+    page = visit("try_it", run=run.id, tried=give(workspace, red="red").id)
+    assert not page.exception
+    assert error.hint in page.error[0].value.replace("\\", "")
+
+
+def test_a_camera_is_the_third_way_and_says_what_becomes_of_its_pictures(visit: Visit, run: RunDirectory) -> None:
+    card = {"classes": ["a", "b"], "preprocessing": {"resize": 256, "crop": 224}}
+    run.model_card.write_text(json.dumps(card))
+    page = visit("try_it", run=run.id)
+    page.segmented_control(key="try_way").set_value("live").run()
+    assert not page.exception
+    assert say("live.private") in texts(page)
+    assert say("unknown.none_yet") in texts(page)
+    run.known.touch()
+    page.run()
+    assert page.toggle(key="try_unknown").value is True
 
 
 def validate(run: RunDirectory, photos: int) -> None:
