@@ -15,7 +15,7 @@ from core.data.archive import open_source
 from core.data.facts import Facts
 from core.data.report import DatasetReport, LeftOut, Sample, Split
 from core.data.scan import scan
-from core.data.split import split
+from core.data.split import spelling, split
 from core.doctor.guesses import guess_now
 from core.doctor.report import flat
 from core.errors import ConfigError, DataError, RunError
@@ -172,9 +172,10 @@ def backbones_job(options: argparse.Namespace) -> Iterator[Json]:
 
 def labelled(report: DatasetReport, classes: tuple[str, ...]) -> tuple[list[Sample], list[str]]:
     """The photos whose class the model knows, and the class names it doesn't. DataError when it knows none."""
-    places = {name: place for place, name in enumerate(classes)}
-    samples = [Sample(p.path, places[p.label], p.sha256) for p in report.photos if p.label in places]
-    unknown = [label for label in report.classes if label not in places]
+    ours, places = spelling(classes), {name: place for place, name in enumerate(classes)}
+    meant = ((photo, ours(photo.label)) for photo in report.photos)
+    samples = [Sample(photo.path, places[label], photo.sha256) for photo, label in meant if label is not None]
+    unknown = [label for label in report.classes if ours(label) is None]
     if not samples:
         raise DataError("terminal.no_known_class", folder=report.root, classes=", ".join(classes[:20]))
     return samples, unknown

@@ -24,6 +24,7 @@ START_SECONDS = 10.0  # starting takes milliseconds; who waits longer for anothe
 LOCK_SECONDS = 2.0  # a page may be trying the lock just when we start; it lets go within microseconds
 TELL_SECONDS = 0.2  # between two writes of the progress
 LOG_TAIL_BYTES = 4000
+WORK_LOCK = "work.lock"
 
 Status = Literal["waiting", "working", "stopped", "ready", "failed", "lost"]
 
@@ -67,7 +68,7 @@ class Workplace:
 
     def lock(self) -> FileLock:
         """Held by the one process that works, as long as it lives."""
-        return FileLock(self.path / "work.lock")
+        return FileLock(self.path / WORK_LOCK)
 
     def start_lock(self) -> FileLock:
         """Held for the moment in which one is started or found dead."""

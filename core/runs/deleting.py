@@ -4,11 +4,14 @@ import os
 import shutil
 from pathlib import Path
 
+from filelock import FileLock
+
 from core.errors import RunError
 from core.processes import is_locked
 from core.runs import list_runs, watch
 from core.runs.executor import Executor, worker_lock
 from core.runs.store import RunDirectory, RunInfo
+from core.workplace import WORK_LOCK
 from core.workspace import ID_PATTERN
 
 GOING = ".deleting-"  # a name that no list of runs takes for a run
@@ -37,8 +40,10 @@ def delete(run: RunDirectory, executor: Executor | None = None) -> None:
 
 
 def is_working(run: RunDirectory, executor: Executor | None = None) -> bool:
-    """Whether a worker writes into its directory, or is just beginning to."""
-    return watch(run, executor).status in AT_WORK or (run.path.is_dir() and is_locked(worker_lock(run)))
+    """Whether a worker writes into its directory, or is just beginning to; testing and exporting count as well."""
+    if watch(run, executor).status in AT_WORK or (run.path.is_dir() and is_locked(worker_lock(run))):
+        return True
+    return any(is_locked(FileLock(lock)) for lock in run.path.glob(f"**/{WORK_LOCK}"))
 
 
 def dependants(run: RunDirectory) -> tuple[tuple[RunDirectory, RunInfo], ...]:

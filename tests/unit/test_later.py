@@ -19,13 +19,23 @@ from core.data.store import read_report
 from core.errors import DataError, RunError
 from core.inference import later, later_worker
 from core.inference.later import TestFolder, match
-from core.runs import store
+from core.runs import deleting, store
 from core.runs.store import RunDirectory
 from core.workspace import Workspace
 from tests.blobs import report_of
 from tests.colours import CLASSES, Colours, paint
 
 HUES = {"red": "red", "green": "lime", "blue": "blue"}
+
+
+class Nobody:
+    """An executor whose workers have all ended."""
+
+    def start(self, run: RunDirectory) -> None:
+        raise AssertionError
+
+    def died(self, run: RunDirectory) -> bool:
+        return True
 
 
 class Card:
@@ -205,8 +215,11 @@ def test_a_test_is_deleted_without_its_photos_and_never_while_it_works(run: RunD
     work(folder, photos)
     lock = folder.lock()
     folder.heartbeat.touch()
-    with lock, pytest.raises(RunError):
-        later.delete(folder)
+    with lock:
+        with pytest.raises(RunError):
+            later.delete(folder)
+        with pytest.raises(RunError):
+            deleting.delete(run, Nobody())
     folder.heartbeat.unlink()
     later.delete(folder)
     assert later.tests(run) == ()
