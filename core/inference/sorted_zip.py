@@ -38,10 +38,14 @@ def sorted_zip(answers: Iterable[tuple[PhotoAnswer, Path]]) -> Iterator[bytes]:
 def _place(answer: PhotoAnswer, taken: set[str]) -> str:
     """``class/photo.jpg``, numbered where another photo has that name; both names are strangers'.
 
-    Photos that the model doesn't know have a folder of their own: its guess would spoil a class.
+    Photos that the model doesn't know have a folder of their own: its guess would spoil a class. A class of the same
+    name gets a number.
     """
-    kind = say("many.unknown_folder") if answer.unknown else answer.label or ""
+    unknown = say("many.unknown_folder")
+    kind = unknown if answer.unknown else answer.label or ""
     label = safe_path(kind.replace("/", "_").replace("\\", "_")) or "_"
+    if not answer.unknown and collision_key(label) == collision_key(unknown):
+        label = numbered(label, 2)
     wanted = f"{label}/{(safe_path(answer.path) or '_').rpartition('/')[2]}"
     place, number = wanted, 2
     while collision_key(place) in taken:

@@ -169,6 +169,16 @@ def test_photos_the_model_does_not_know_spoil_no_class(folder):
         assert archive.namelist() == ["red/1.png", "not known/2.png"]
 
 
+def test_a_class_that_is_called_like_their_folder_keeps_apart_from_them(folder):
+    from core.inference.answers_file import PhotoAnswer
+
+    photo = folder.photos / "a/1.png"
+    answers = [PhotoAnswer("1.png", (("Not Known", 0.9),)), PhotoAnswer("1.png", (("red", 0.9),), unknown=True)]
+    data = b"".join(sorted_zip((answer, photo) for answer in answers))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["Not Known (2)/1.png", "not known/1.png"]
+
+
 def test_a_zip_is_made_a_photo_at_a_time(tmp_path):
     """What is handed out at once is never more than one photo and what surrounds it."""
     from core.inference.answers_file import PhotoAnswer

@@ -104,6 +104,7 @@ def test_predict_gives_one_object_a_photo_and_an_error_for_what_is_none(trained,
     assert len(answers) == 9
     assert all(answer["label"] == answer["top"][0]["label"] for answer in answers[:8])
     assert sum(row["confidence"] for row in answers[0]["top"]) == pytest.approx(1, abs=1e-5)
+    assert {type(answer["unknown"]) for answer in answers} == {bool}
     assert answers[8]["label"] is None
     assert "broken.jpg" in answers[8]["path"]
 
