@@ -310,16 +310,16 @@ LARGE = ("alexnet", "vgg11", "vgg16_without_top", "vit_b_32")
 def quickly_filled(name: str) -> Network:
     """Weights cut from one piece of noise: drawing a hundred million of them takes seconds."""
     pool = torch.randn(1 << 20, generator=torch.Generator().manual_seed(0))
-    model = empty(name).to_empty(device="cpu")
-    assert not list(model.buffers())
-    with torch.no_grad():
-        for parameter in model.parameters():
-            wide = pool.repeat(-(-parameter.numel() // len(pool)))[: parameter.numel()].view_as(parameter)
-            parameter.copy_(wide * (2 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 1 + 0.1 * wide)
     backbone = registry.backbone(name)
-    return with_drawn_head(
-        Network(backbone, list(split(model, backbone.family).values()), Head(HeadSpec(), backbone.feature_width, 3))
-    )
+    stages = [stage.to_empty(device="cpu") for stage in split(empty(name), backbone.family).values()]
+    network = Network(backbone, stages, Head(HeadSpec(), backbone.feature_width, 3))
+    assert not list(network.stages.buffers())
+    with torch.no_grad():
+        for parameter in network.stages.parameters():
+            for piece in parameter.view(-1).split(len(pool)):
+                piece.copy_(pool[: len(piece)])
+            parameter.mul_((2 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.1)
+    return with_drawn_head(network)
 
 
 def test_each_family_has_a_member_here():
