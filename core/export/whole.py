@@ -1,7 +1,6 @@
 """The network of every exported form: pixels in, all of the app's answers out, so that no user needs a formula."""
 
 import json
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -28,6 +27,9 @@ class Whole(nn.Module):
         self.network, self.detector = network, detector
         self.temperature = max(temperature or 1.0, COOLEST)
         self.requires_grad_(False).eval()
+        for module in self.network.modules():
+            if getattr(module, "inplace", False):  # saves memory while training; exporters take long to undo it
+                module.inplace = False  # type: ignore[assignment]
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features = self.network.features(pixels)
@@ -50,10 +52,6 @@ def whole(run: RunDirectory, network: Network, temperature: float | None) -> Who
 
 
 def example(card: ModelCard) -> Tensor:
-    """Two photos of the right size. Source: torch.export takes a batch of one for a network that takes only one."""
+    """Two photos of the right size: from a batch of one, torch.export makes a program that takes only one."""
     side = card.preprocessing.crop
     return torch.zeros(2, 3, side, side)
-
-
-def file_megabytes(path: Path) -> int:
-    return path.stat().st_size // 1_000_000

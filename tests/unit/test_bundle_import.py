@@ -224,10 +224,10 @@ def renamed(names: list[object]) -> Callable[[Files], Files]:
 @pytest.mark.parametrize(
     ("names", "key"),
     [
-        (["a" * 201, "b", "c"], "class_name"), (["a\x00", "b", "c"], "class_name"), (["a\u202e", "b", "c"], "class_name"),
-        (["", "b", "c"], "class_name"), ([3, "b", "c"], "class_name"), (["a\n# b", "b", "c"], "class_name"),
-        ([str(number) for number in range(5000)], "classes"), (["a"], "classes"), (["a", "a", "b"], "class_list"),
-        (["a", "b", "c", "d"], "shape"),
+        (["a" * 201, "b", "c"], "class_name"), (["a\x00", "b", "c"], "class_name"),
+        (["a\u202e", "b", "c"], "class_name"), (["", "b", "c"], "class_name"), ([3, "b", "c"], "class_name"),
+        (["a\n# b", "b", "c"], "class_name"), ([str(number) for number in range(5000)], "classes"),
+        (["a"], "classes"), (["a", "a", "b"], "class_list"), (["a", "b", "c", "d"], "shape"),
     ],
 )  # fmt: skip
 def test_hostile_class_names_are_refused(names, key, whole, tmp_path):
