@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from unicodedata import normalize
 
 from core.data.report import DatasetReport, Photo, Sample
 from core.inference.intervals import Interval, wilson
@@ -156,8 +157,13 @@ def _still_there(samples: Iterable[Sample], report: DatasetReport | None) -> dic
     }  # fmt: skip
 
 
-def _folders(photos: Iterable[str]) -> dict[str, str]:
-    return {path: path.rpartition("/")[0] for path in photos}
+def _folders(photos: Mapping[str, Photo]) -> dict[str, str]:
+    """The folder of each; only its name where several classes have folders of the same names inside."""
+    folders = {path: path.rpartition("/")[0] for path in photos}
+    names = {path: folder.rpartition("/")[2] for path, folder in folders.items()}
+    inside = {path: name for path, name in names.items() if normalize("NFC", name) != photos[path].label}
+    shared = len(set(inside.values())) < len({folders[path] for path in inside})
+    return inside if shared else folders
 
 
 def _has_inner_folders(photos: Iterable[Photo]) -> bool:

@@ -88,8 +88,12 @@ def _name(grouping: Grouping, score: GroupScore) -> str:
     """The group as a part of a sentence."""
     if grouping.kind not in MEASURED:
         return say(f"groups.in.{grouping.kind}", group=score.name, column=grouping.column)
-    low, high = (_measure(grouping, limit) for limit in grouping.limits or (0.0, 0.0))
-    return say(f"groups.{grouping.kind}.{score.name}", low=low, high=high)
+    return say(f"groups.{grouping.kind}.{score.name}", **_limits(grouping))
+
+
+def _limits(grouping: Grouping) -> dict[str, str]:
+    low, high = grouping.limits or (0.0, 0.0)
+    return {"low": _measure(grouping, low), "high": _measure(grouping, high)}
 
 
 def _measure(grouping: Grouping, limit: float) -> str:
@@ -104,10 +108,13 @@ def _measure(grouping: Grouping, limit: float) -> str:
 
 def _row(grouping: Grouping, score: GroupScore) -> dict[str, object]:
     low, high = map(panels.percent, score.interval)
+    name = score.name
+    if grouping.kind in MEASURED:
+        name = say(f"groups.row.{grouping.kind}.{score.name}", **_limits(grouping))
     return {
-        say("groups.group"): _name(grouping, score) if grouping.kind in MEASURED else score.name,
-        say("groups.photos"): score.photos,
+        say("groups.group"): name,
         say("groups.right"): f"{panels.percent(score.share)} ({score.right}/{score.photos})",
         say("groups.interval"): f"{low} – {high}",
+        say("groups.photos"): score.photos,
         say("groups.note"): "" if score.compared else say("groups.too_few"),
     }

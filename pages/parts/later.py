@@ -98,10 +98,11 @@ def score(run: RunDirectory, test: LaterTest) -> Results:
     st.caption(panels.shown("later.told", name=test.name, when=panels.moment(test.created)))
     if test.model != model_stamp(run):
         st.warning(say("later.changed"), icon=":material/warning:")
-    with_seen = False
+    key, with_seen = f"later_seen_{test.id}", False
     if test.seen:
-        with_seen = st.checkbox(say("later.seen_in"), key=f"later_seen_{test.id}")
+        with_seen = bool(st.session_state.get(key, False))  # told first, changed below
         st.info(say("later.seen_counted" if with_seen else "later.seen", n=len(test.seen)), icon=":material/info:")
+        st.checkbox(say("later.seen_in"), key=key)
     for text in _left_out(test):
         st.info(text, icon=":material/info:")
     results = test.score(with_seen=with_seen)

@@ -117,11 +117,24 @@ def test_what_is_known_of_a_data_set_divides_its_photos() -> None:
     }
     found = {one.kind: one for one in groupings(samples, rule={}, report=report, facts=facts, columns=columns)}
     assert set(found) == {"folder", "camera", "column", "light", "size"}  # all are equally sharp
-    assert set(found["folder"].of.values()) == {"a/first", "a/second", "b/first", "b/second"}
+    assert set(found["folder"].of.values()) == {"first", "second"}  # in both classes
     assert found["column"].column == "patient"
     assert found["camera"].of[samples[0].path] == "Canon"
     darkest = {path for path, third in found["light"].of.items() if third == "low"}
     assert darkest == {sample.path for sample in samples[:13]}
+
+
+def test_folders_that_only_one_class_has_are_named_whole() -> None:
+    report, _, _ = dataset()
+    photos = tuple(
+        replace(photo, path=photo.path.replace("first", f"{photo.label}1").replace("second", f"{photo.label}2"))
+        for photo in report.photos
+    )
+    samples = [Sample(photo.path, 0, photo.sha256) for photo in photos]
+    [folder] = [
+        one for one in groupings(samples, rule={}, report=replace(report, photos=photos)) if one.kind == "folder"
+    ]
+    assert set(folder.of.values()) == {"a/a1", "a/a2", "b/b1", "b/b2"}
 
 
 def test_of_a_photo_that_was_replaced_nothing_is_said() -> None:
