@@ -83,7 +83,7 @@ def test_no_page_imports_torch_when_it_is_loaded():
         "core", "core.runs", "core.data.scan", "core.data.split", "core.data.datasets", "core.models.registry",
         "core.models.weights", "core.models.speed", "core.recipes", "core.inference.metrics",
         "core.inference.compare", "core.inference.epochs", "core.runs.notes", "core.runs.deleting",
-        "core.inference.later_worker", "core.serve.runtime", "core.serve.browser_page",
+        "core.inference.heat", "core.inference.later_worker", "core.serve.runtime", "core.serve.browser_page",
         "core.serve.bundle_worker",
     ],
 )  # fmt: skip
