@@ -3,7 +3,7 @@
     python -m core train SET/train --test SET/val --out RUN_DIR
     python -m benchmarks.attention RUN_DIR … [--mosaics 100]
 
-The grid pointing game (Source: Böhle, Fritz and Schiele 2021, "Convolutional Dynamic Alignment Networks", section 5.2):
+The grid pointing game (Source: Böhle, Fritz and Schiele 2021, "Convolutional Dynamic Alignment Networks"):
 of test photos that a run recognised with 80 % or more, four of different classes (of two classes, two) are put
 together, each at the size at which the network sees photos, so that its maps become twice as wide. The share of the
 heat for one of the classes that lies on its own photo is 1 at best; heat that knows nothing of the class has a

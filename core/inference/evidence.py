@@ -3,10 +3,10 @@
 Maps: HiResCAM at the last ones with rows and columns. What a class scored is a sum over their places of activation
 times gradient (and what no place can claim). Where nothing but the mean of the maps follows, this is the Grad-CAM of
 Selvaraju et al. 2017 but for a factor; where large layers follow (AlexNet, VGG), Grad-CAM's averaged gradient credits
-places that had no say. Source: Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM", section 3.
+places that had no say. Source: Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM".
 
 Tokens: attention times gradient, block by block. Source: Chefer, Gur and Wolf 2021, "Generic Attention-model
-Explainability", equations 5 and 6. The last block alone would cost less; but a small ViT that was taught the colour of
+Explainability", for self-attention. The last block alone would cost less; but a small ViT that was taught the colour of
 a patch had its strongest place at the patch in 12 of 200 photos by the last block, which is chance, and in 169 by all
 (benchmarks/attention.py).
 """
