@@ -25,7 +25,7 @@ MOST_PHOTOS = 3000  # on a map: more dots than that hide each other
 DIMENSIONS = 50  # that t-SNE is given. Source: Kobak & Berens 2019, "The art of using t-SNE …", methods
 PERPLEXITY = 30.0  # about how many photos count as near. Source: likewise; van der Maaten & Hinton 2008 say 5 to 50
 FEWEST_FOR_TSNE = 12  # photos: with fewer, no perplexity above 3 is left
-ITERATIONS = 750  # the first 250 of them exaggerated; 1,000 lowered the divergence of 1,000 points by 2 % more
+ITERATIONS = 500  # the first 250 of them exaggerated; 1,000 lowered the divergence of 3,000 points by 4 % more
 START_SPREAD = 1e-4  # of the first axis where t-SNE begins. Source: Kobak & Berens 2019
 SEED = 0  # fixed, so that the map stays the same
 BLOCK = 512  # photos whose distances are held at once
@@ -151,7 +151,7 @@ def laid_out(
     spaces: list[tuple[Floats, Kind]] = [(before, "body"), (after, kind)] if before is not None else [(after, kind)]
     total = ITERATIONS * len(spaces)
     made: list[Layout] = []
-    with _one_thread():
+    with one_thread():
         for number, (rows, what) in enumerate(spaces):
             points = comparable(rows, what)
 
@@ -283,7 +283,7 @@ def _nearest(points: Floats, among: Floats) -> NDArray[np.int64]:
 
 
 @contextmanager
-def _one_thread() -> Generator[None]:
+def one_thread() -> Generator[None]:
     """Beside programs that use all cores, threads wait for each other: 1,000 points took 28 s with two, 4 with one."""
     for library in ("sklearn.manifold", "sklearn.decomposition"):  # the limit holds for libraries that are loaded
         import_module(library)

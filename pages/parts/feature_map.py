@@ -162,7 +162,8 @@ def _neighbours(made: FeatureMap) -> None:
         st.caption(say("map.near.none"))
         return
     st.markdown(f"{say('map.near.what')}\n" + "".join(f"\n- {text}" for text in told))
-    st.caption(say("map.near.chance", chance=panels.percent(near.chance)))
+    decimals = 0 if near.chance >= 0.01 else 1  # of 300 classes it isn't nothing
+    st.caption(say("map.near.chance", chance=f"{100 * near.chance:.{decimals}f}\u00a0%"))
 
 
 def _which(made: FeatureMap) -> tuple[Method, Layout, str]:
@@ -192,6 +193,7 @@ def _groups(made: FeatureMap) -> list[chart.Group]:
     if by == "part":
         return chart.by_part(made.photos)
     if by == "answer":
+        st.caption(say("map.learnt"))
         return chart.by_answer(made.photos)
     numbers = range(len(made.classes))
     if len(numbers) <= chart.MOST_CLASSES:

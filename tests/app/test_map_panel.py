@@ -116,6 +116,7 @@ def test_the_map_is_drawn_when_it_is_asked_for_and_not_before(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_while_it_is_drawn_there_is_a_bar_and_a_way_to_stop(
     look: Look, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +130,7 @@ def test_while_it_is_drawn_there_is_a_bar_and_a_way_to_stop(
     assert MapFolder(run).stop.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("known", "words"),
     [
@@ -147,6 +149,7 @@ def test_what_ended_it_is_said_beside_the_way_to_try_again(
     assert page.button(key="map_draw").label == say("map.go_on")
 
 
+@pytest.mark.slow
 def test_the_share_of_neighbours_is_told_with_its_interval_before_and_after(look: Look, run: RunDirectory) -> None:
     made = write(run)
     words = told(look(run))
@@ -162,6 +165,7 @@ def test_the_share_of_neighbours_is_told_with_its_interval_before_and_after(look
     assert say("map.caution.tsne") in words
 
 
+@pytest.mark.slow
 def test_the_controls_choose_the_map_the_moment_and_what_colours_tell(look: Look, run: RunDirectory) -> None:
     made = write(run)
     page = look(run)
@@ -242,6 +246,7 @@ def test_an_opened_photo_is_shown_with_what_the_model_says_and_its_label_can_be_
     assert labels[photo.path] == made.classes[0]
 
 
+@pytest.mark.slow
 def test_photos_that_are_gone_leave_their_dots_and_say_so(look: Look, run: RunDirectory) -> None:
     made = write(run)
     for photo in made.photos:
@@ -253,6 +258,7 @@ def test_photos_that_are_gone_leave_their_dots_and_say_so(look: Look, run: RunDi
     assert say("map.chosen.gone", n=3) in told(page)
 
 
+@pytest.mark.slow
 def test_without_its_beginning_and_with_few_photos_the_page_says_so(look: Look, run: RunDirectory) -> None:
     whole = drawn_map(run)
     after = replace(whole.after, tsne=None, neighbours=None)
@@ -266,6 +272,7 @@ def test_without_its_beginning_and_with_few_photos_the_page_says_so(look: Look, 
     assert [one.key for one in page.segmented_control if one.key.startswith("map_")] == ["map_colour"]
 
 
+@pytest.mark.slow
 def test_of_300_classes_the_largest_have_a_colour_and_others_can_be_chosen(look: Look, run: RunDirectory) -> None:
     whole = drawn_map(run)
     photos = tuple(replace(photo, target=place % 299) for place, photo in enumerate(whole.photos))
@@ -278,6 +285,7 @@ def test_of_300_classes_the_largest_have_a_colour_and_others_can_be_chosen(look:
     assert [trace["name"] for trace in figure(page)["data"]] == [say("map.chart.others"), "class 7", "class 250"]
 
 
+@pytest.mark.slow
 def test_names_are_shown_and_never_read_as_markup(look: Look, run: RunDirectory) -> None:
     whole = drawn_map(run)
     names = HOSTILE_NAMES[: len(whole.classes)]

@@ -14,6 +14,7 @@ from core.inference.feature_map import (
     comparable,
     drawn,
     laid_out,
+    one_thread,
     pca,
     same_class_neighbours,
     scaled,
@@ -85,6 +86,7 @@ def test_turning_bends_nothing_and_no_other_turn_brings_the_photos_nearer() -> N
         assert best <= ((other @ turn - first) ** 2).sum() + 1e-9
 
 
+@pytest.mark.slow
 def test_both_maps_of_the_same_space_seen_from_another_side_are_the_same(space: tuple[np.ndarray, np.ndarray]) -> None:
     features, targets = space
     turn = np.linalg.qr(np.random.default_rng(5).normal(size=(features.shape[1],) * 2))[0]
@@ -97,20 +99,23 @@ def test_both_maps_of_the_same_space_seen_from_another_side_are_the_same(space: 
     assert after.neighbours == before.neighbours
 
 
+@pytest.mark.slow
 def test_tsne_keeps_each_class_together_and_says_the_same_twice(space: tuple[np.ndarray, np.ndarray]) -> None:
     features, targets = space
     axes, _ = pca(comparable(features, "body"), 50)
     start = scaled(axes[:, :2])
     told: list[int] = []
-    points = tsne(axes, start, told.append)
+    with one_thread():
+        points, again = tsne(axes, start, told.append), tsne(axes, start)
     assert told == sorted(told)
     assert 0 < told[0] < told[-1] <= feature_map.ITERATIONS
     apart = distances(points)
     np.fill_diagonal(apart, np.inf)
     assert (targets[apart.argmin(axis=1)] == targets).all()
-    assert np.array_equal(points, tsne(axes, start))
+    assert np.array_equal(points, again)
 
 
+@pytest.mark.slow
 def test_who_asks_to_stop_between_two_words_of_it_ends_it(space: tuple[np.ndarray, np.ndarray]) -> None:
     features, targets = space
     heard: list[int] = []
@@ -207,6 +212,7 @@ def test_of_many_photos_some_are_drawn_evenly_and_always_the_same() -> None:
     assert len(drawn(split_of(2, {"train": 1}))) == 2
 
 
+@pytest.mark.slow
 def test_a_map_survives_its_file_with_300_classes_and_odd_names() -> None:
     features, targets = blobs(40, 2)
     targets = np.arange(len(targets)) * 3

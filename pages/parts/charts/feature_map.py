@@ -23,6 +23,7 @@ SYMBOLS = (
     "hexagon2", "bowtie",
 )  # fmt: skip
 MOST_CLASSES = len(SYMBOLS)  # with a colour and shape of their own; the others are small dots together
+OTHERS = "circle-open"
 PART_SYMBOLS = {"train": "circle", "val": "diamond", "test": "square"}
 MANY = 800  # dots from which they are drawn smaller
 MARGIN = 1.08  # so that the outermost dots aren't cut
@@ -50,7 +51,7 @@ def by_class(photos: Sequence[MapPhoto], classes: Sequence[str], shown: Sequence
     ]  # fmt: skip
     others = tuple(i for i, photo in enumerate(photos) if photo.target not in shown)
     if others:
-        groups.insert(0, Group(say("map.chart.others"), LIGHT.muted, "circle-open", others))  # below the others
+        groups.insert(0, Group(say("map.chart.others"), LIGHT.muted, OTHERS, others))  # below the others
     return groups
 
 
@@ -118,6 +119,8 @@ def _axis(reach: float) -> dict[str, Any]:
 def _dots(
     group: Group, points: Sequence[Point], told: Sequence[str], size: int, chosen: Collection[int]
 ) -> dict[str, Any]:
+    open_ring = group.symbol == OTHERS
+    size = size - 2 if open_ring else size
     dots: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
@@ -132,18 +135,14 @@ def _dots(
             "symbol": group.symbol,
             "size": size,
             "opacity": 0.85,
-            "line": {"width": 1.5 if group.symbol.endswith("-open") else 0.5, "color": _edge(group)},
+            "line": {"width": 1 if open_ring else 0.5, "color": group.colour if open_ring else LIGHT.background},
         },
-        "selected": {"marker": {"opacity": 1, "size": size + 3}},
+        "selected": {"marker": {"opacity": 1, "size": size + 2}},
         "unselected": {"marker": {"opacity": 0.2}},
     }
     if chosen:
         dots["selectedpoints"] = [number for number, place in enumerate(group.places) if place in chosen]
     return dots
-
-
-def _edge(group: Group) -> str:
-    return group.colour if group.symbol.endswith("-open") else LIGHT.background
 
 
 def photo_map_alt(groups: Sequence[Group], *, title: str, chosen: int) -> str:
