@@ -105,6 +105,15 @@ function pixels(bitmap, scale) {
   return small;
 }
 
+// The colour that a decoder makes of these means: it rounds brightness and both colour differences, then red, green, blue.
+// Source: JFIF 1.02, "Conversion to and from RGB".
+function asDecoded(red, green, blue) {
+  const y = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
+  const cb = Math.round(-0.168736 * red - 0.331264 * green + 0.5 * blue);
+  const cr = Math.round(0.5 * red - 0.418688 * green - 0.081312 * blue);
+  return [y + Math.round(1.402 * cr), y + Math.round(-0.344136 * cb - 0.714136 * cr), y + Math.round(1.772 * cb)];
+}
+
 function shrink(strip, scale, small, firstRow) {
   const { data, width, height } = strip;
   for (let y = 0; y < height; y += scale) {
@@ -121,9 +130,8 @@ function shrink(strip, scale, small, firstRow) {
         }
       }
       const count = (below - y) * (right - x);
-      small.data[to] = red / count; // rounded by its type, halves to even: no picture gets lighter
-      small.data[to + 1] = green / count;
-      small.data[to + 2] = blue / count;
+      if (scale === 1) small.data.set([red, green, blue], to);
+      else small.data.set(asDecoded(red / count, green / count, blue / count), to);
     }
   }
 }
