@@ -9,7 +9,7 @@ from core.inference.later import LaterTest
 from core.inference.metrics import Results
 from core.runs import RunDirectory
 from core.words import say
-from pages.parts import epochs, groups, imported, judged, later, panels, scores, state, trust
+from pages.parts import attention_choice, epochs, groups, imported, judged, later, panels, scores, state, trust
 
 
 def main() -> None:
@@ -58,6 +58,8 @@ def _tested(run: RunDirectory, results: Results) -> None:
     if imported.is_imported(state.state_of(run)):
         st.info(say("imported.no_photos"), icon=":material/upload_file:")
     _score(run, results, root)
+    if Path(root).is_dir():
+        attention_choice.link()
     identifier = str(run.info().dataset.get("id") or "")
     found = groups.source(identifier, root) if identifier else None
     groups.panel(results, divided.test, divided.test_groups, found)

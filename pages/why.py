@@ -1,5 +1,7 @@
 """Look inside: where the network looked in a photo, what it takes it to be like, and the map of all photos."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.inference.metrics import Results
@@ -36,19 +38,24 @@ def _way(key: str, label: str, ways: tuple[str, str]) -> str:
 
 
 def _one(run: RunDirectory, results: Results | None) -> None:
-    tested = results is not None and results.total > 0
+    root = run.split().root_of("test")
     st.session_state.setdefault("why_from", "own" if state.has_upload("try") else "test")
-    if not tested:
+    chosen = None
+    if results is None or not results.total:
         st.info(say("why.no_test"), icon=":material/info:")
-    if results is not None and tested and _way("why_from", "why.from", ("test", "own")) == "test":
+        chosen = attention_choice.of_mine(run)
+    elif not Path(root).is_dir():  # deleted since, or the model was trained elsewhere
+        st.info(say("why.not_here"), icon=":material/info:")
+        chosen = attention_choice.of_mine(run)
+    elif _way("why_from", "why.from", ("test", "own")) == "own":
+        chosen = attention_choice.of_mine(run)
+        if chosen is None:
+            st.info(say("why.bring"), icon=":material/info:")
+    else:
         state.leave_upload("try")
-        chosen = attention_choice.of_test(run, results, run.split().root_of("test"))
+        chosen = attention_choice.of_test(run, results, root)
         if chosen is None:
             st.info(say("why.none"), icon=":material/info:")
-    else:
-        chosen = attention_choice.of_mine(run)
-        if chosen is None and tested:
-            st.info(say("why.bring"), icon=":material/info:")
     if chosen is not None:
         attention.show(run, chosen)
 

@@ -1,9 +1,10 @@
 """How much each place of a photo spoke for a class, for networks of maps and for networks of tokens.
 
-Maps: HiResCAM at the last ones with rows and columns. What a class scored is a sum over their places of activation
-times gradient (and what no place can claim). Where nothing but the mean of the maps follows, this is the Grad-CAM of
-Selvaraju et al. 2017 but for a factor; where large layers follow (AlexNet, VGG), Grad-CAM's averaged gradient credits
-places that had no say. Source: Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM".
+Maps: HiResCAM at the last ones with rows and columns: activation times gradient. Where all that follows is linear, what
+a class scored is the sum of it over the places (and what no place can claim). Where nothing but the mean of the maps
+follows, this is the Grad-CAM of Selvaraju et al. 2017 but for a factor; where large layers follow (AlexNet, VGG),
+Grad-CAM's averaged gradient credits places that had no say. Source: Draelos and Carin 2020, "Use HiResCAM instead of
+Grad-CAM".
 
 Tokens: attention times gradient, block by block. Source: Chefer, Gur and Wolf 2021, "Generic Attention-model
 Explainability", for self-attention. The last block alone would cost less; but a small ViT that was taught the colour of

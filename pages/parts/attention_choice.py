@@ -30,6 +30,12 @@ class Candidate:
     true: str | None = None  # what it shows, where that is known
 
 
+def link() -> None:
+    """The way here from a run's scores."""
+    pages = st.session_state["pages"]
+    st.page_link(pages["why"], label=say("why.from_results"), icon=":material/visibility:", query_params=state.place())
+
+
 def of_test(run: RunDirectory, results: Results, root: str) -> Candidate | None:
     """One of the test photos; None where none is like what was asked for."""
     rights = {False: say("why.wrong", n=results.total - results.correct), True: say("why.right", n=results.correct)}

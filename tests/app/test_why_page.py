@@ -176,12 +176,29 @@ def test_what_it_looks_like_is_shown_where_the_run_knows(visit: Visit, run: RunD
 
 
 @pytest.mark.usefixtures("corners")
-def test_where_the_photos_are_gone_the_page_says_so(visit: Visit, run: RunDirectory, photos: Dataset) -> None:
+def test_a_photo_that_is_gone_is_said_to_be_gone(visit: Visit, run: RunDirectory) -> None:
+    divided = run.split()
+    gone = min(sample.path for sample in divided.test if sample.target)
+    (Path(divided.root_of("test")) / gone).unlink()
+    page = visit("why", run=run.id)
+    assert say("why.gone") in boxes(page).replace("\\", "")
+    assert told(page).count(say("judge.matrix.no_picture")) == 1
+
+
+@pytest.mark.usefixtures("corners")
+def test_where_all_photos_are_gone_a_photo_of_ones_own_is_asked_for(
+    visit: Visit, run: RunDirectory, photos: Dataset
+) -> None:
     shutil.rmtree(photos.folder)
     page = visit("why", run=run.id)
     assert not page.exception
-    assert say("why.gone") in boxes(page).replace("\\", "")
-    assert say("judge.matrix.no_picture") in told(page)
+    assert boxes(page) == say("why.not_here")
+    assert picks(page) == []
+    assert say("why.from_results") not in told(visit("results", run=run.id))
+
+
+def test_the_scores_lead_here(visit: Visit, run: RunDirectory) -> None:
+    assert say("why.from_results") in told(visit("results", run=run.id))
 
 
 @pytest.mark.usefixtures("corners")
