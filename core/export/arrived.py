@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from core.data.members import Member, open_zip
+from core.data.members import DIRECTORY_BYTES, Member, open_zip
 from core.errors import CoreError
 from core.export import manifest
 
@@ -137,9 +137,10 @@ class Arrived:
     def _program_holds_pickle(self, file: str) -> bool:
         """Torch saves example photos with a program as a pickle; Graft's have none."""
         try:
-            with self._opened.open(self._files[file].info) as source, zipfile.ZipFile(source) as inner:
-                if len(inner.infolist()) > 100_000:
-                    return True
+            with (
+                self._opened.open(self._files[file].info) as source,
+                zipfile.ZipFile(cast("IO[bytes]", _Guarded(source))) as inner,
+            ):
                 return any(m.file_size and PurePosixPath(m.filename).suffix in PICKLES for m in inner.infolist())
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError):
             raise BundleError("damaged", name=self.name, file=self._files[file].shown) from None
@@ -151,6 +152,19 @@ class Arrived:
                 yield source
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError):
             raise BundleError("damaged", name=self.name, file=self._files[file].shown) from None
+
+
+class _Guarded:
+    """A zip inside the zip, whose list of members can't be so long that reading it fills the memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > DIRECTORY_BYTES:
+            raise zipfile.BadZipFile
+        return self._file.read(size)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ LONGEST_CLASS = 200
 LONGEST_TITLE = 80
 MOST_ANSWERS = 1_000_000
 MOST_LOGITS = 2_000_000
+# What Python raises where a stranger's value isn't of the kind, or is beyond all bounds.
+WRONG = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
 def model_card(bundle: Arrived) -> ModelCard:
@@ -37,8 +39,9 @@ def model_card(bundle: Arrived) -> ModelCard:
         head = _head(cast("Mapping[str, Any]", data["head"]))
         preprocessing = Preprocessing.from_json(data["preprocessing"])
         _check_preprocessing(preprocessing, backbone.preprocessing)
-        weights = data["weights"] and {name: _line(str(data["weights"][name])) for name in ("source", "sha256")}
-    except (ValueError, TypeError, KeyError, AttributeError):
+        told = data["weights"]
+        weights = {name: _line(str(told[name])) for name in ("source", "sha256")} if told else None
+    except WRONG:
         raise BundleError("card", name=bundle.name, file=MODEL) from None
     return ModelCard(backbone.name, classes, preprocessing, weights, head)
 
@@ -50,7 +53,7 @@ def settings(bundle: Arrived, card: ModelCard) -> TrainConfig:
         return replace(read, backbone=card.backbone, device="auto", start_from="")
     except CoreError as error:
         raise BundleError("settings", name=bundle.name, why=error.message) from None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except WRONG:
         raise BundleError("card", name=bundle.name, file="graft.json") from None
 
 
@@ -84,7 +87,7 @@ def scores(bundle: Arrived, card: ModelCard) -> Results | None:
         answers = tuple(_answer(answer, place, len(card.classes)) for place, answer in enumerate(read.answers, 1))
         _check(read.temperature is None or COOLEST <= float(read.temperature) <= HOTTEST)
         _check(read.limit is None or math.isfinite(float(read.limit)))
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+    except WRONG:
         raise BundleError("scores", name=bundle.name, file=SCORES) from None
     return replace(read, answers=answers, unreadable=())
 
@@ -103,7 +106,7 @@ def validation(bundle: Arrived, card: ModelCard) -> dict[str, object] | None:
         rows = [[_number(value, -1e6, 1e6) for value in row] for row in logits]
         _check(all(len(row) == classes for row in rows))
         _check(data["phase"] in ("head", "finetune") and type(data["epoch"]) is int)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except WRONG:
         raise BundleError("scores", name=bundle.name, file=VALIDATION) from None
     return {
         "format": 1, "phase": data["phase"], "epoch": data["epoch"], "classes": list(card.classes),

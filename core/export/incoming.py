@@ -6,20 +6,23 @@ matching hashes, and is held off by all the other checks.
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.data.image import UnusablePhoto
 from core.data.report import Split
 from core.errors import CoreError
 from core.events import Ended, Evaluated, Event, Started, WeightsReady
 from core.export import contents
 from core.export.arrived import Arrived, BundleError, arrived
+from core.export.hard import hard_pictures
 from core.export.manifest import sha256
 from core.export.tensors import check_model, check_numbers, header
 from core.inference.metrics import Results
-from core.inference.predictor import ModelCard
+from core.inference.predictor import ModelCard, Predictor
 from core.inference.unknown import Detector, Reference
 from core.models import registry
 from core.runs import notes, store
@@ -59,6 +62,7 @@ def _fill(bundle: Arrived, run: RunDirectory, photos: str) -> None:
     results, kept = contents.scores(bundle, card), contents.validation(bundle, card)
     _take_weights(bundle, run, card)
     write_atomically(run.model_card, json.dumps(card.to_json(), ensure_ascii=False, indent=1).encode())
+    _try_out(bundle, run)
     if results is not None:
         write_atomically(run.metrics, json.dumps(results.to_json(), ensure_ascii=False).encode())
     if kept is not None:
@@ -90,6 +94,13 @@ def _take_weights(bundle: Arrived, run: RunDirectory, card: ModelCard) -> None:
         raise BundleError("known", name=bundle.name, file=KNOWN)
     detector.samples = tuple(Reference(f"training/{n}", row.label) for n, row in enumerate(detector.samples, start=1))
     detector.save(run)
+
+
+def _try_out(bundle: Arrived, run: RunDirectory) -> None:
+    """Weights can be numbers each and still make none together: one drawn picture is answered."""
+    answer = next(iter(Predictor.load(run).predict([hard_pictures()["turned.jpg"]])))
+    if isinstance(answer, UnusablePhoto) or not all(math.isfinite(chance) for _, chance in answer.top):
+        raise BundleError("no_answer", name=bundle.name, file=WEIGHTS)
 
 
 def _events(card: ModelCard, results: Results | None, weights: str) -> Iterator[Event]:

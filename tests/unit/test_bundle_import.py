@@ -298,6 +298,7 @@ def test_weights_of_another_shape_name_or_number_are_refused(whole, tmp_path, ru
         ({**state, name: state[name].half()}, "shape"),
         ({**state, name: torch.full_like(state[name], torch.nan)}, "not_finite"),
         ({**state, "head.scale": torch.tensor(torch.inf)}, "not_finite"),
+        ({**state, "head.scale": torch.tensor(0.0)}, "no_answer"),
     ):
         assert refused(tmp_path, {**whole, MODEL: save(changed)}).key == f"export.refused.{key}"
 
@@ -329,6 +330,7 @@ def aimed(place: object) -> Callable[[dict], object]:
         aimed(99), aimed(-1), aimed("a"), lambda data: data["answers"][0].update(top=[]),
         lambda data: data["answers"][0].update(top=[[7, 0.5]]), lambda data: data["answers"][0].update(top=[[0, 7.0]]),
         lambda data: data.update(classes=["x", "y", "z"]), lambda data: data.update(temperature=1e9),
+        lambda data: data.update(temperature=10**400), lambda data: data["answers"][0].update(top=[[10**400, 0.5]]),
         lambda data: data.pop("answers"),
     ],
 )  # fmt: skip
