@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
-OURS = {"core", "pages", "app"}
+OURS = {"core", "pages", "app", "predict"}  # a bundle's verify.py imports the predict.py beside it
 # Import names that differ from the package's name; starlette, uvicorn and anyio are the server that streamlit runs on,
 # scipy and threadpoolctl what scikit-learn computes with, pydantic what fastapi describes answers with.
 PACKAGES = {"PIL": "pillow", "starlette": "streamlit", "uvicorn": "streamlit", "anyio": "streamlit"}
