@@ -10,7 +10,7 @@ from core.data.datasets import Dataset
 from core.data.report import DatasetReport, Sample
 from core.data.store import columns_of, facts_of
 from core.errors import CoreError
-from core.inference.groups import FEWEST, MEASURED, Grouping, GroupScore, groupings, scores, worse
+from core.inference.groups import FEWEST, MEASURED, Grouping, GroupScore, Worse, groupings, scores, worse
 from core.inference.metrics import Results
 from core.words import say
 from pages.parts import panels, state
@@ -47,9 +47,13 @@ def panel(
         return
     st.subheader(say("groups.title"), anchor=False)
     st.markdown(say("groups.how", n=results.total))
-    _in_words(results, found)
+    compared, clearly = worse(results.answers, found)
+    _in_words(compared, clearly)
     labels = [_kind(grouping) for grouping in found]
-    place = st.selectbox(say("groups.by"), range(len(found)), format_func=labels.__getitem__, key="groups_by")
+    first = found.index(clearly[0].grouping) if clearly else 0
+    place = st.selectbox(
+        say("groups.by"), range(len(found)), index=first, format_func=labels.__getitem__, key="groups_by"
+    )
     grouping = found[place if place in range(len(found)) else 0]
     rows = [_row(grouping, score) for score in scores(results.answers, grouping)]
     if all(not row[say("groups.note")] for row in rows):
@@ -58,8 +62,7 @@ def panel(
     st.caption(say("groups.caution"))
 
 
-def _in_words(results: Results, found: Sequence[Grouping]) -> None:
-    compared, clearly = worse(results.answers, found)
+def _in_words(compared: int, clearly: Sequence[Worse]) -> None:
     if not compared:
         return
     if not clearly:
