@@ -13,6 +13,7 @@ from benchmarks.sections.engine import depths, forward, gpu
 from benchmarks.sections.growth import growth
 from benchmarks.sections.profile import profile
 from benchmarks.sections.start import start
+from benchmarks.sections.unknown import unknown
 
 README = Path(__file__).parent / "README.md"
 INTRODUCTION = """# What was measured
@@ -29,6 +30,7 @@ def main() -> None:
     parts += [compare(read("compare")), depths(read("depths")), forward(read("forward")), gpu(read("gpu"))]
     parts += [profile(read("profile")), growth(read("growth")), start(read("start"))]
     parts.append(attention(read("attention")))
+    parts.append(unknown(read("unknown")))
     README.write_text("\n".join(part for part in parts if part), "utf-8")
 
 
