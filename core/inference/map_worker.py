@@ -89,13 +89,16 @@ def _draw(folder: MapFolder) -> None:
     split = folder.run.split()
     chosen = drawn(split)
 
+    def should_stop() -> bool:
+        return folder.stop.exists() or not folder.path.exists()  # its run was deleted: leave nothing in its place
+
     def iterated(done: int, total: int) -> None:
-        if folder.stop.exists():
+        if should_stop():
             raise StopAsked
         tell("map", done, total)
 
     try:
-        found = spaces(folder, chosen, tell, folder.stop.exists)
+        found = spaces(folder, chosen, tell, should_stop)
         photos = told_of(folder.run, chosen, found)
         iterated(0, 1)
         before, after = laid_out(found.before, found.after, found.kind, photos, iterated)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.data.report import PARTS
 from core.inference import map_worker
 from core.inference.feature_map import MOST_PHOTOS, FeatureMap, Layout, Method, Point
 from core.inference.map_folder import MapFolder
@@ -29,10 +30,12 @@ def panel(run: RunDirectory, results: Results | None) -> None:
         st.caption(say("map.no_model"))
         return
     made = _read(str(folder.map), folder.stamp(), _changed(folder), folder)
-    if made is None:
+    if made is not None:
+        _show(run, made, results)
+    elif any(run.split().part(part) for part in PARTS):
         _draw(folder)
     else:
-        _show(run, made, results)
+        st.caption(say("map.without_photos"))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -67,8 +70,9 @@ def _draw(folder: MapFolder) -> None:
         if known.log:
             with st.expander(say("map.log")):
                 st.code(known.log, language=None)
+    label = {"waiting": "map.draw", "stopped": "map.go_on"}.get(known.status, "map.again")
     st.button(
-        say("map.draw" if known.status == "waiting" else "map.go_on"), key="map_draw", icon=":material/scatter_plot:",
+        say(label), key="map_draw", icon=":material/scatter_plot:",
         on_click=map_worker.start, args=(folder,),
     )  # fmt: skip
     st.caption(say("map.draw_how", most=f"{MOST_PHOTOS:,}"))

@@ -132,21 +132,29 @@ def test_while_it_is_drawn_there_is_a_bar_and_a_way_to_stop(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("known", "words"),
+    ("known", "words", "label"),
     [
-        (Drawing("stopped"), "map.stopped"),
-        (Drawing("lost", log="Killed"), "map.lost"),
-        (Drawing("failed", error=DataError("map.no_photos")), "map.no_photos.message"),
+        (Drawing("stopped"), "map.stopped", "map.go_on"),
+        (Drawing("lost", log="Killed"), "map.lost", "map.again"),
+        (Drawing("failed", error=DataError("map.no_photos")), "map.no_photos.message", "map.again"),
     ],
 )
 def test_what_ended_it_is_said_beside_the_way_to_try_again(
-    look: Look, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, known: Drawing, words: str
+    look: Look, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, known: Drawing, words: str, label: str
 ) -> None:
     monkeypatch.setattr(map_worker, "watch", lambda folder: known)
     page = look(run)
     assert not page.exception
     assert say(words) in boxes(page)
-    assert page.button(key="map_draw").label == say("map.go_on")
+    assert page.button(key="map_draw").label == say(label)
+
+
+def test_a_model_that_came_without_its_photos_says_that_there_is_nothing_to_draw(look: Look, run: RunDirectory) -> None:
+    nothing = replace(run.split(), train=(), val=(), test=())
+    (run.path / "split.json").write_text(json.dumps(nothing.to_json()))
+    page = look(run)
+    assert say("map.without_photos") in told(page)
+    assert not [one for one in page.button if one.key == "map_draw"]
 
 
 @pytest.mark.slow

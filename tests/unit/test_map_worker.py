@@ -213,3 +213,19 @@ def test_another_model_makes_the_map_an_old_one(frozen):
     frozen.run.model.write_bytes(model)
     assert frozen.folder.read() is None
     assert map_worker.watch(frozen.folder).status != "ready"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the heart has nowhere to beat
+def test_a_run_that_is_deleted_meanwhile_leaves_nothing_behind(frozen, tmp_path, monkeypatch):
+    copy = tmp_path / "me"
+    shutil.copytree(frozen.run.path.parent.parent, copy)
+    run = RunDirectory(copy / "runs" / frozen.run.id)
+    real = map_worker.laid_out
+
+    def delete_first(*given):
+        shutil.rmtree(run.path)
+        return real(*given)
+
+    monkeypatch.setattr(map_worker, "laid_out", delete_first)
+    map_worker.work(MapFolder(run))
+    assert not run.path.exists()
