@@ -99,8 +99,8 @@ def listed(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {**files, manifest.NAME: json.dumps({**data, "files": hashes}).encode()}
 
 
-def zipped(path: Path, files: Mapping[str, bytes], folder: str = FOLDER) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def zipped(path: Path, files: Mapping[str, bytes], folder: str = FOLDER, kind: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", kind) as archive:
         for name, content in files.items():
             archive.writestr(f"{folder}/{name}", content)
     return path
