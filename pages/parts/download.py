@@ -70,7 +70,8 @@ def _make(folder: ExportFolder, made: Made | None, known: Known) -> None:
                 st.code(known.log, language=None)
     if made is not None and not fresh:
         st.warning(say("download.stale", when=panels.moment(made.at)), icon=":material/warning:")
-    with_photos = st.checkbox(
+    divided = folder.run.split()
+    with_photos = bool(divided.test or divided.val) and st.checkbox(  # an imported run has none
         say("download.with_photos"), key="download_photos", help=say("download.with_photos_help", most=MOST_SAMPLES)
     )
     st.button(
@@ -130,8 +131,11 @@ def _parity(parity: Parity) -> None:
 
 
 def _small(value: float) -> str:
-    """``0.0000009``: one digit that isn't 0, for those to whom 9e-07 is a riddle."""
-    return f"{value:.{max(1, -math.floor(math.log10(value)))}f}" if value else "0"
+    """``0.0000009``: rounded up to one digit that isn't 0, for those to whom 8.6e-07 is a riddle."""
+    if not value:
+        return "0"
+    digits = max(1, -math.floor(math.log10(value)))
+    return f"{math.ceil(value * 10**digits) / 10**digits:.{digits}f}"
 
 
 def _contents(made: Made) -> list[dict[str, str]]:

@@ -22,10 +22,12 @@ from tests.app.conftest import Recorder, finish, make_photos, make_run
 from tests.app.test_pages import boxes, texts
 
 Visit = Callable[..., AppTest]
-PARITY = Parity(
-    {"onnx": FormParity(65, 65, 65, 8.6e-7), "safetensors": FormParity(65, 65, 65, 0.0)}, 50, 7, 20, 1.0,
-    {"browser": ModelError("export.no_runtime")},
-)  # fmt: skip
+FORMS = {
+    "onnx": FormParity(65, 65, 65, 8.6e-7),
+    "safetensors": FormParity(65, 65, 65, 0.0),
+    "program": FormParity(65, 65, 65, 2.1e-4),
+}
+PARITY = Parity(FORMS, 50, 7, 20, 1.0, {"browser": ModelError("export.no_runtime")})
 
 
 @pytest.fixture
@@ -71,12 +73,12 @@ def test_a_bundle_is_made_checked_in_words_and_then_offered(visit: Visit, run: R
     assert say("download.same", n=65) in boxes(page)
     assert "50 photos of this run" in words.replace("\\", "")
     assert "8 photos as they lie in the bundle" in words.replace("\\", "")
-    assert "0.0000009; 0.001 is allowed" in words.replace("\\", "")
+    assert "0.0003; 0.001 is allowed" in words.replace("\\", "")
     assert "The files of ONNX Runtime Web aren't on this computer" in boxes(page).replace("\\", "")
     [address] = links(page)
     assert f"/bundles/{run.id}?token=" in address
     table = next(frame.value for frame in page.dataframe if say("download.column.form") in frame.value)
-    assert list(table[say("download.column.difference")]) == ["0.0000009", "0"]
+    assert list(table[say("download.column.difference")]) == ["0.0000009", "0", "0.0003"]
     contents = next(frame.value for frame in page.dataframe if say("download.column.file") in frame.value)
     assert list(contents[say("download.column.file")]) == ["model.onnx", "graft.json"]
     assert list(contents[say("download.column.size")]) == ["2.0\u00a0MB", "1\u00a0kB"]
@@ -249,3 +251,5 @@ def test_a_model_from_elsewhere_is_shown_kindly_on_every_page(
         page = visit(step, run=brought) if step != "compare" else visit(step, runs=f"{run.id},{brought}")
         assert not page.exception, step
         assert not page.error, step
+        if step == "try_it":
+            assert not [box for box in page.checkbox if box.key == "download_photos"]  # it has none to give
