@@ -102,6 +102,7 @@ function draw(place) {
   // A finger scrolls the page; it must not be caught by a chart that zooms.
   const touched = matchMedia("(pointer: coarse)").matches;
   if (touched) figure.layout.dragmode = false;
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) delete figure.layout.transition;
   sayInstead(place, false);
   allowScrolling(scroller, width > seen, data.words);
   place.drawn = { figure: data.figure, width: seen, theme: theme.name };

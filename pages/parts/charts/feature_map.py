@@ -28,6 +28,7 @@ PART_SYMBOLS = {"train": "circle", "val": "diamond", "test": "square"}
 MANY = 800  # dots from which they are drawn smaller
 MARGIN = 1.08  # so that the outermost dots aren't cut
 HEIGHT = 520  # pixels
+MOVE_MILLISECONDS = 700  # from before to after: long enough to follow a dot with the eye
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def photo_map(
         dragmode="lasso",
         showlegend=True,
         uirevision=view,
+        transition={"duration": MOVE_MILLISECONDS, "easing": "cubic-in-out"},
         # What is chosen is drawn from here, so a lasso's line goes once it has chosen.
         selectionrevision=f"{view} {hash(frozenset(chosen))}",
         newselection={"line": {"color": LIGHT.ink, "width": 2, "dash": "dot"}},
