@@ -1,6 +1,7 @@
 """Exported models beside the app."""
 
 from benchmarks.sections import met, table, where
+from core.models import registry
 
 FORMS = {"safetensors": "in Graft again", "onnx": "ONNX by predict.py", "program": "torch.export program"}
 
@@ -15,6 +16,7 @@ def parity(found: dict | None) -> str:
         + " |"
     )
     whole = [row for row in found["rows"] if "error" not in row]
+    families = len({row.family for row in registry.backbones()})
     good = sum(all(row[form]["ok"] for form in FORMS) for row in whole)
     largest = max((row[form]["largest_difference"] for row in whole for form in FORMS), default=0.0)
     limit = found["limit"]
@@ -26,8 +28,8 @@ deviation of a class's probability over the photos; drawn weights have BatchNorm
 
 {table(head, rows)}
 
-Same class on every photo, probabilities at most {limit:g} apart: {good} of {len(found["rows"])} families (goal: all, {met(good == len(found["rows"]))}).
-The largest difference of all: {largest:.1e}.
+Same class on every photo, probabilities at most {limit:g} apart: {good} of the {len(found["rows"])} families measured; there are
+{families} (goal: all, {met(good == families)}). The largest difference of all: {largest:.1e}.
 
 `{found["command"]}`
 """

@@ -16,7 +16,7 @@ from core.errors import CoreError, DataError, ModelError, RunError
 from core.export import check, forms, manifest
 from core.export.card import model_card
 from core.export.parity import LIMIT, FormParity, Parity, compare
-from core.export.samples import MOST_SAMPLES, own_photos, write_samples
+from core.export.samples import MOST_SAMPLES, own_photos, spread, write_samples
 from core.export.whole import INPUT, OUTPUTS, example, network_of, whole
 from core.inference.answers_file import PhotoAnswer
 from core.inference.metrics import Results
@@ -94,7 +94,7 @@ def _fill(making: _Making, samples: bool, page: Page | None) -> Parity:
     run, folder = making.run, making.folder
     card, data = _write_forms(making)
     photos = own_photos(run, CHECKED_PHOTOS)
-    taken = [folder / name for name in write_samples(folder, photos[:MOST_SAMPLES] if samples else [])]
+    taken = [folder / name for name in write_samples(folder, spread(photos, MOST_SAMPLES) if samples else [])]
     parity = _check(making, card, data["unknown_limit"], [path for _, path in photos], taken)
     if page is None:
         making.left_out["browser"] = ModelError("export.no_runtime")

@@ -102,7 +102,7 @@ def _scores(results: Results | None, temperature: float | None) -> str:
         lines.append("\n".join((say("export.card.pairs"), "", *pairs)))
     if temperature is not None:
         lines.append(say("export.card.temperature", temperature=f"{temperature:.3f}"))
-    return "\n\n".join(lines)
+    return "\n\n".join(line.strip() for line in lines)
 
 
 def _limits(data: Mapping[str, Any], results: Results | None) -> str:

@@ -23,15 +23,20 @@ def own_photos(run: RunDirectory, most: int) -> list[tuple[Sample, Path]]:
         samples, root = split.part(part), Path(split.root_of(part))
         there = [(sample, root / sample.path) for sample in samples if (root / sample.path).is_file()]
         if there:
-            every = max(1.0, len(there) / most)
-            return [there[int(place * every)] for place in range(min(most, len(there)))]
+            return spread(there, most)
     return []
+
+
+def spread(photos: list[tuple[Sample, Path]], most: int) -> list[tuple[Sample, Path]]:
+    """Up to ``most`` of them from the first to the last, so that all classes are among them."""
+    every = max(1.0, len(photos) / most)
+    return [photos[int(place * every)] for place in range(min(most, len(photos)))]
 
 
 def write_samples(folder: Path, photos: list[tuple[Sample, Path]]) -> Iterator[str]:
     """Small copies of the user's photos, without what cameras note in them (place, time), and the drawn ones."""
     (folder / FOLDER).mkdir()
-    for number, (_, path) in enumerate(photos[:MOST_SAMPLES], start=1):
+    for number, (_, path) in enumerate(photos, start=1):
         try:
             copy = open_rgb(path, shorter_side=LONGER_SIDE)
         except UnusablePhoto:
