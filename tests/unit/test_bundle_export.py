@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +23,7 @@ import torch
 from onnx import numpy_helper
 from PIL import Image
 
-from core.data.report import Split
+from core.data.report import Sample, Split
 from core.data.scan import scan
 from core.data.split import split
 from core.errors import DataError, ModelError
@@ -31,6 +33,7 @@ from core.export.hard import hard_pictures
 from core.export.incoming import import_bundle
 from core.export.manifest import sha256
 from core.export.parity import Parity
+from core.export.samples import spread
 from core.export.whole import Whole
 from core.inference.answers_file import PhotoAnswer
 from core.inference.predictor import Predictor
@@ -61,16 +64,33 @@ def shapes(tmp_path_factory) -> Split:
     return split(scan(root))
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def made(request, tmp_path_factory, shapes) -> SimpleNamespace:
-    folder = tmp_path_factory.mktemp("exported")
-    run = made_run(folder / "runs", request.param, shapes, pretrained=request.param == "efficientnet_lite0")
-    told: list[tuple[str, int, int]] = []
-    out = folder / "bundle.zip"
-    parity = export(run, out, lambda *step: told.append(step))
-    with zipfile.ZipFile(out) as archive:
-        archive.extractall(folder)
-    return SimpleNamespace(run=run, out=out, folder=folder / FOLDER, parity=parity, told=told)
+@pytest.fixture(scope="module")
+def make(tmp_path_factory, shapes) -> Callable[[str], SimpleNamespace]:
+    """A run of this backbone and its bundle, made once."""
+
+    @cache
+    def export_of(backbone: str) -> SimpleNamespace:
+        folder = tmp_path_factory.mktemp("exported")
+        run = made_run(folder / "runs", backbone, shapes, pretrained=backbone == "efficientnet_lite0")
+        told: list[tuple[str, int, int]] = []
+        out = folder / "bundle.zip"
+        parity = export(run, out, lambda *step: told.append(step))
+        with zipfile.ZipFile(out) as archive:
+            archive.extractall(folder)
+        return SimpleNamespace(run=run, out=out, folder=folder / FOLDER, parity=parity, told=told)
+
+    return export_of
+
+
+@pytest.fixture(params=FAMILIES)
+def made(request, make) -> SimpleNamespace:
+    return make(request.param)
+
+
+@pytest.fixture
+def one(make) -> SimpleNamespace:
+    """For what needs only one family."""
+    return make("resnet18")
 
 
 def test_every_form_answers_as_the_app(made, shapes):
@@ -139,14 +159,6 @@ def test_predict_py_in_a_process_of_its_own_gives_the_apps_answers(made, shapes)
         assert chances == pytest.approx({row["label"]: row["confidence"] for row in expected["top"]}, abs=1e-3)
 
 
-@pytest.fixture(scope="module")
-def one(made) -> SimpleNamespace:
-    """What needs only one family is tested on the smallest."""
-    if made.run.info().config.backbone != "resnet18":
-        pytest.skip("tested on another family")
-    return made
-
-
 def test_the_program_takes_any_number_of_photos_and_holds_no_pickle(one):
     program = torch.export.load(one.folder / "model.pt2").module()
     for count in (1, 2, 7):
@@ -199,13 +211,19 @@ def test_verify_py_is_content_with_the_bundle_and_finds_what_was_changed(one):
 
 def test_sample_photos_have_lost_what_the_camera_noted(one, shapes):
     copies = sorted((one.folder / "samples").glob("photo-*.jpg"))
-    assert len(copies) == len(shapes.test) <= 8
+    assert len(copies) == min(8, len(shapes.test))
     first = Path(shapes.root) / shapes.test[0].path
     assert b"secret" in first.read_bytes()
     for path in copies:
         assert b"secret" not in path.read_bytes()
         with Image.open(path) as picture:
             assert not picture.getexif()
+
+
+def test_samples_are_spread_over_the_classes():
+    photos = [(Sample(f"{number}.jpg", number // 20, ""), Path(f"{number}.jpg")) for number in range(100)]
+    assert {sample.target for sample, _ in spread(photos, 8)} == {0, 1, 2, 3, 4}
+    assert spread(photos[:3], 8) == photos[:3]
 
 
 def test_no_name_of_a_photo_travels_with_the_bundle(one, shapes):
