@@ -22,4 +22,4 @@ def test_refused_photos_are_told_with_the_score_and_runs_that_can_not_tell_say_n
     run.metrics.write_text(json.dumps(told.to_json()), "utf-8")
     page = visit("results", run=run.id)
     assert not page.exception
-    assert "To 2 of these 3 photos it says “I don't know” (67\u00a0%)" in "\n".join(texts(page))
+    assert "To 2 of these 3 photos the model says “I don't know” (67\u00a0%)" in "\n".join(texts(page))
