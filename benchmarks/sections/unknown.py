@@ -75,7 +75,7 @@ def _goal(rows: list[dict]) -> str:
 
 def _size(rows: list[dict]) -> str:
     largest = max(rows, key=lambda row: row["file_megabytes"])
-    return f"{largest['file_megabytes']:.1f} MB for {largest['training']} training photos, 5,000, the most that are kept, would take 13 MB"
+    return f"{largest['file_megabytes']:.1f} MB for {largest['training']} training photos; 5,000, the most that are kept, would take 13 MB"
 
 
 def _made_of(rows: list[dict]) -> str:
