@@ -41,7 +41,15 @@ navigator.mediaDevices.getUserMedia = async () => {
 
 
 @pytest.fixture(scope="module")
-def onnx(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def files() -> Path:
+    found = runtime.find()
+    if found is None:
+        pytest.skip("ONNX Runtime Web isn't here: python -m core fetch-runtime")
+    return found
+
+
+@pytest.fixture(scope="module")
+def onnx(files: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     predictor = colour_predictor()
     file = tmp_path_factory.mktemp("onnx") / "model.onnx"
     forms.write_onnx(forms.program(Whole(colour_network(), None, predictor.detector), example(predictor.card)), file)
@@ -49,11 +57,8 @@ def onnx(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def pages(onnx: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pages(files: Path, onnx: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``bicubic.html``, ``bilinear.html`` and ``strict.html``, to which every photo is strange."""
-    files = runtime.find()
-    if files is None:
-        pytest.skip("ONNX Runtime Web isn't here: python -m core fetch-runtime")
     folder = tmp_path_factory.mktemp("demo pages")
     cases: tuple[tuple[str, Preprocessing, float | None], ...] = (
         ("bicubic", BICUBIC, None), ("bilinear", BILINEAR, None), ("strict", BICUBIC, -1.0),
