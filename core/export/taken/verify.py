@@ -43,8 +43,8 @@ def main():
     changed = changed_files(graft["files"])
     for name, what in changed:
         print(f"{name} {what}")
-    if any(name.endswith((".py", ".onnx", ".json")) and what == "is missing" for name, what in changed):
-        return 1
+    if any(what == "is missing" for _, what in changed):
+        return 1  # what is left can't be compared
     import predict
 
     samples = json.loads((FOLDER / "samples.json").read_text("utf-8"))
