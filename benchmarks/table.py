@@ -11,6 +11,7 @@ from benchmarks.sections.deep_doctor import deep_doctor
 from benchmarks.sections.doctor import copies, fast_doctor
 from benchmarks.sections.engine import depths, forward, gpu
 from benchmarks.sections.growth import growth
+from benchmarks.sections.parity import parity
 from benchmarks.sections.profile import profile
 from benchmarks.sections.start import start
 from benchmarks.sections.unknown import unknown
@@ -31,6 +32,7 @@ def main() -> None:
     parts += [profile(read("profile")), growth(read("growth")), start(read("start"))]
     parts.append(attention(read("attention")))
     parts.append(unknown(read("unknown")))
+    parts.append(parity(read("parity")))
     README.write_text("\n".join(part for part in parts if part), "utf-8")
 
 
