@@ -106,10 +106,10 @@ class Arrived:
         for file, member in self._files.items():
             if file == manifest.NAME:
                 continue
-            digest = hashes.get(file)
+            found, digest = self._hash(file), hashes.get(file)  # first, for it refuses pickles, listed or not
             if not isinstance(digest, str) or not _HASH.fullmatch(digest):
                 raise BundleError("unlisted", name=self.name, file=member.shown)
-            if self._hash(file) != digest:
+            if found != digest:
                 raise BundleError("changed", name=self.name, file=member.shown)
         missing = next((str(file) for file in hashes if file not in self._files), None)
         if missing is not None:

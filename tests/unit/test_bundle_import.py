@@ -78,6 +78,7 @@ def test_an_imported_run_is_listed_finished_and_has_its_scores(run, whole, tmp_p
     assert not Path(again.split().root).exists()
 
 
+@pytest.mark.slow
 def test_nothing_of_the_other_computer_comes_along(whole, tmp_path):
     """Neither where its photos lay, nor what its settings named."""
     files = with_json(whole, "graft.json", lambda d: d["settings"].update(start_from="/home/eve/run", device="cuda:1"))
@@ -90,6 +91,7 @@ def test_nothing_of_the_other_computer_comes_along(whole, tmp_path):
     assert not (again.path / "model.onnx").exists()
 
 
+@pytest.mark.slow
 def test_scores_that_name_files_of_this_computer_show_none_of_them(whole, tmp_path):
     def aim(data: dict) -> None:
         data["answers"][0]["path"] = "/etc/passwd"
@@ -100,6 +102,7 @@ def test_scores_that_name_files_of_this_computer_show_none_of_them(whole, tmp_pa
     assert "secret" not in again.metrics.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_bundle_packed_again_by_a_mac_is_taken(whole, tmp_path):
     bundle = zipped(tmp_path / "b.zip", listed(whole), folder="graft-model 2")
     with zipfile.ZipFile(bundle, "a") as archive:
@@ -136,11 +139,13 @@ PICKLE = b"\x80\x04\x95\x10\0\0\0\0\0\0\0\x8c\x05posix\x94\x8c\x06system\x94\x93
     ],
 )  # fmt: skip
 def test_a_pickle_is_refused_by_name_and_by_content(name, content, whole, tmp_path):
-    error = refused(tmp_path, {**whole, name: content})
-    assert error.key == "export.refused.pickle"
-    assert name in error.message
+    for files in (listed({**whole, name: content}), {**listed(whole), name: content}):
+        error = refused(tmp_path, files, hashes=False)
+        assert error.key == "export.refused.pickle"
+        assert name in error.message
 
 
+@pytest.mark.slow
 def test_a_pickle_inside_torchs_program_is_refused(whole, tmp_path):
     for inner, key in (("model/data/sample_inputs/model.pt", "export.refused.pickle"), ("model/weights/w0", None)):
         path = tmp_path / "model.pt2"
@@ -289,6 +294,7 @@ def test_what_is_no_safetensors_file_is_refused(data, whole, tmp_path):
     assert refused(tmp_path, {**whole, MODEL: data}).key == "export.refused.header"
 
 
+@pytest.mark.slow
 def test_weights_of_another_shape_name_or_number_are_refused(whole, tmp_path, run):
     state = load_file(run.model)
     name = "head.layers.output.weight"
