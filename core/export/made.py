@@ -4,7 +4,7 @@
 runs/<id>/export/
   made.json            names the bundle, says when and of which model it was made, and how its check came out
   bundle-<digits>.zip  whole, or not there
-  progress.json …      what is known of the process that makes one (``core.workplace``)
+  progress.json …      what is known of the process that makes one (``core.background``)
 ```
 """
 
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.background import WorkFolder
 from core.export.parity import Parity
 from core.runs.store import RunDirectory
-from core.workplace import Workplace
 from core.workspace import write_atomically
 
 FORMAT = 1
@@ -40,7 +40,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class ExportFolder(Workplace):
+class ExportFolder(WorkFolder):
     """A run's bundle, while it is made and afterwards."""
 
     run: RunDirectory

@@ -6,7 +6,7 @@ uploads/<id>/
   zips/<hash>/           what a zip of them held; <hash>.json: what of it was left out, or why it can't be opened
   answers/<run id>/
     answers.jsonl        one line a photo, after one that names the model; only ever added to
-    progress.json …      what is known of the process that answers (``core.workplace``)
+    progress.json …      what is known of the process that answers (``core.background``)
 ```
 """
 
@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from core.background import WorkFolder
 from core.data.archive import unpack
 from core.data.report import LeftOut
 from core.data.store import compact, read_or_nothing
@@ -26,14 +27,13 @@ from core.errors import CoreError
 from core.inference.answers_file import PhotoAnswer
 from core.inference.batch import Source, folder_photos, refusals
 from core.runs.store import RunDirectory
-from core.workplace import Workplace
 from core.workspace import write_atomically
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class BatchFolder(Workplace):
+class BatchFolder(WorkFolder):
     """One upload and one run that answers it."""
 
     upload: Path

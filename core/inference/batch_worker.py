@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core import workplace
+from core import background
+from core.background import Status
 from core.data.store import compact
 from core.errors import CoreError, DataError
 from core.inference.answers_file import PhotoAnswer
 from core.inference.batch import TELL_SECONDS, Progress, answers, watched
 from core.inference.batch_folder import BatchFolder
 from core.runs.store import RunDirectory
-from core.workplace import Status
 
 if TYPE_CHECKING:  # it brings torch along
     from core.inference.predictor import Predictor
@@ -49,17 +49,17 @@ class Batch:
 
 def start(folder: BatchFolder) -> bool:
     """Answer all photos in a process of its own. Returns False, and changes nothing, while one is at work."""
-    return workplace.start(folder, "core.inference.batch_worker", [str(folder.upload), str(folder.run.path)])
+    return background.start(folder, "core.inference.batch_worker", [str(folder.upload), str(folder.run.path)])
 
 
 def stop(folder: BatchFolder) -> None:
     """Ask the process to end after the photos it is at; ``start`` goes on from there."""
-    workplace.stop(folder)
+    background.stop(folder)
 
 
 def watch(folder: BatchFolder) -> Batch:
     """How far the answers of this run's model are."""
-    known = workplace.watch(folder, fits=lambda told: told.get("model") == folder.model_stamp())
+    known = background.watch(folder, fits=lambda told: told.get("model") == folder.model_stamp())
     told = known.told
     more_came = known.status == "ready" and told["arrived"] != folder.arrived()
     return Batch(
@@ -125,7 +125,7 @@ def work(folder: BatchFolder, load: "Callable[[RunDirectory], Predictor] | None"
 
     ``load`` gives the run's model; without it, torch is imported when it is needed.
     """
-    workplace.work(
+    background.work(
         folder,
         lambda: _answer_all(folder, load or _load),
         on_disk_error=lambda problem: DataError("many.disk", problem=problem),

@@ -3,7 +3,7 @@
 ```
 runs/<id>/tests/
   <test id>/            plan.json: which photos; answers.jsonl: one line a photo, only ever added to;
-                        progress.json …: what is known of the process that tests (``core.workplace``)
+                        progress.json …: what is known of the process that tests (``core.background``)
   <test id>.json        what came of it
 ```
 """
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from core.background import Known, WorkFolder, is_working, watch
 from core.data.report import DatasetReport, Sample
 from core.data.split import named, spelling
 from core.data.store import Dataset, compact, read_or_nothing
@@ -24,7 +25,6 @@ from core.errors import DataError, RunError
 from core.inference.batch_folder import cut_torn_line, model_stamp, whole_lines
 from core.inference.metrics import Results
 from core.runs.store import RunDirectory
-from core.workplace import Known, Workplace, is_working, watch
 from core.workspace import ID_PATTERN, make_directory, write_atomically
 
 FORMAT = 1
@@ -66,7 +66,7 @@ class LaterTest:
 
 
 @dataclass(frozen=True)
-class TestFolder(Workplace):
+class TestFolder(WorkFolder):
     """One test of one run, while it is made and afterwards."""
 
     __test__ = False  # for pytest its name would promise tests

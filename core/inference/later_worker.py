@@ -13,7 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import workplace
+from core import background
+from core.background import Teller
 from core.data import datasets
 from core.data.report import DatasetReport, Sample
 from core.data.store import Dataset, compact, read_dataset
@@ -22,7 +23,6 @@ from core.inference.batch_folder import model_stamp
 from core.inference.later import TestFolder, left_over, match, write
 from core.inference.metrics import Results
 from core.runs.store import RunDirectory
-from core.workplace import Teller
 
 if TYPE_CHECKING:  # it brings torch along
     from core.inference.predictor import Predictor
@@ -37,7 +37,7 @@ LOT = 128
 def start(folder: TestFolder, dataset: Dataset) -> bool:
     """Test in a process of its own, or go on. Returns False, and changes nothing, while one is at work."""
     arguments = [str(folder.run.path), folder.id, str(dataset.folder)]
-    return workplace.start(folder, "core.inference.later_worker", arguments)
+    return background.start(folder, "core.inference.later_worker", arguments)
 
 
 def work(folder: TestFolder, dataset: Dataset, load: "Callable[[RunDirectory], Predictor] | None" = None) -> None:
@@ -45,7 +45,7 @@ def work(folder: TestFolder, dataset: Dataset, load: "Callable[[RunDirectory], P
 
     ``load`` gives the run's model; without it, torch is imported when it is needed.
     """
-    workplace.work(
+    background.work(
         folder,
         lambda: _test(folder, dataset, load or _load),
         on_disk_error=lambda problem: DataError("later.disk", problem=problem),

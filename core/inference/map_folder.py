@@ -4,7 +4,7 @@
 <run>/map/
   map.json          the finished map, of the model whose stamp it has
   rows/<space>/     features computed for it, kept until it is finished: one that was stopped goes on
-  progress.json …   what is known of the process (``core.workplace``)
+  progress.json …   what is known of the process (``core.background``)
 ```
 """
 
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.background import WorkFolder
 from core.data.store import compact, read_or_nothing
 from core.inference.batch_folder import model_stamp
 from core.inference.feature_map import FORMAT, FeatureMap
 from core.runs.store import RunDirectory
-from core.workplace import Workplace
 from core.workspace import default_root, write_atomically
 
 
 @dataclass(frozen=True)
-class MapFolder(Workplace):
+class MapFolder(WorkFolder):
     """The map of one run."""
 
     run: RunDirectory

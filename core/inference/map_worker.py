@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core import workplace
+from core import background
+from core.background import Status, Teller
 from core.data.report import Part, Sample
 from core.errors import CoreError, DataError
 from core.inference.feature_map import FeatureMap, MapPhoto, drawn, laid_out
 from core.inference.map_folder import MapFolder
 from core.inference.metrics import Results
 from core.runs.store import RunDirectory
-from core.workplace import Status, Teller
 
 if TYPE_CHECKING:  # it brings torch along
     from core.inference.spaces import Spaces
@@ -49,17 +49,17 @@ class StopAsked(Exception):
 
 def start(folder: MapFolder) -> bool:
     """Draw the map in a process of its own. Returns False, and changes nothing, while one is at work."""
-    return workplace.start(folder, "core.inference.map_worker", [str(folder.run.path)])
+    return background.start(folder, "core.inference.map_worker", [str(folder.run.path)])
 
 
 def stop(folder: MapFolder) -> None:
     """Ask the process to end; ``start`` goes on with the features that it has computed."""
-    workplace.stop(folder)
+    background.stop(folder)
 
 
 def watch(folder: MapFolder) -> Drawing:
     """How far the map of this run's model is; "ready" where ``MapFolder.read`` gives it."""
-    known = workplace.watch(folder, fits=lambda told: told.get("stamp") == folder.stamp())
+    known = background.watch(folder, fits=lambda told: told.get("stamp") == folder.stamp())
     told = known.told
     gone = known.status == "ready" and not folder.map.exists()
     return Drawing(
@@ -77,7 +77,7 @@ def watch(folder: MapFolder) -> Drawing:
 
 def work(folder: MapFolder) -> None:
     """Draw the map, unless somebody asks to stop; what the user can mend is written down."""
-    workplace.work(folder, lambda: _draw(folder), on_disk_error=lambda problem: DataError("map.disk", problem=problem))
+    background.work(folder, lambda: _draw(folder), on_disk_error=lambda problem: DataError("map.disk", problem=problem))
 
 
 def _draw(folder: MapFolder) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from core.background import WORK_LOCK
 from core.errors import RunError
 from core.processes import is_locked
 from core.runs import list_runs, watch
 from core.runs.executor import Executor, worker_lock
 from core.runs.store import RunDirectory, RunInfo
-from core.workplace import WORK_LOCK
 from core.workspace import ID_PATTERN
 
 GOING = ".deleting-"  # a name that no list of runs takes for a run

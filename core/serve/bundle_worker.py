@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from core import workplace
+from core import background
+from core.background import Teller
 from core.errors import DataError
 from core.export.made import ExportFolder
 from core.export.parity import Parity
 from core.runs.store import RunDirectory
-from core.workplace import Teller
 
 NICENESS = 5  # as a run
 # Steps in the order in which a bundle goes through them, and the share of the time at which each begins: as it was once
@@ -26,7 +26,7 @@ Export = Callable[..., Parity]
 def start(folder: ExportFolder, *, with_photos: bool) -> bool:
     """Make a bundle in a process of its own. Returns False, and changes nothing, while one is at work."""
     arguments = [str(folder.run.path), *(["--photos"] if with_photos else [])]
-    return workplace.start(folder, "core.serve.bundle_worker", arguments)
+    return background.start(folder, "core.serve.bundle_worker", arguments)
 
 
 def share(step: str, done: int, total: int) -> float:
@@ -42,7 +42,7 @@ def work(folder: ExportFolder, *, with_photos: bool, export: Export | None = Non
 
     ``export`` makes it; without it, torch is imported when it is needed.
     """
-    workplace.work(
+    background.work(
         folder,
         lambda: _make(folder, with_photos, export),
         on_disk_error=lambda problem: DataError("download.disk", problem=problem),

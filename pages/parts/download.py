@@ -4,14 +4,14 @@ import math
 
 import streamlit as st
 
-from core import workplace
+from core import background
+from core.background import Known
 from core.export.made import ExportFolder, Made
 from core.export.parity import LIMIT, Parity
 from core.export.samples import MOST_SAMPLES
 from core.runs import RunDirectory
 from core.serve import bundle_worker
 from core.words import say
-from core.workplace import Known
 from pages.parts import charts, panels, state
 from pages.server.bundles import bundle_address
 from pages.server.routes import PREFIX
@@ -30,10 +30,10 @@ def panel(run: RunDirectory) -> None:
     st.subheader(say("download.title"), anchor=False)
     st.markdown(say("download.what"))
     made = folder.made()
-    if workplace.is_working(folder):
+    if background.is_working(folder):
         _working(folder)
     else:
-        _make(folder, made, workplace.watch(folder))
+        _make(folder, made, background.watch(folder))
     if made is not None:
         _offer(folder, made)
 
@@ -41,7 +41,7 @@ def panel(run: RunDirectory) -> None:
 @st.fragment(run_every=POLL_SECONDS)
 def _working(folder: ExportFolder) -> None:
     """How far it is; the page is drawn again when it has ended."""
-    known = workplace.watch(folder)
+    known = background.watch(folder)
     if known.status != "working":
         st.rerun()
     step = str(known.told.get("phase", "network"))
@@ -51,7 +51,7 @@ def _working(folder: ExportFolder) -> None:
     text = say("download.working", step=words[:1].upper() + words[1:])
     st.progress(bundle_worker.share(step, done, total), text=text)
     st.button(
-        say("download.stop"), key="download_stop", icon=":material/stop_circle:", on_click=workplace.stop,
+        say("download.stop"), key="download_stop", icon=":material/stop_circle:", on_click=background.stop,
         args=(folder,),
     )  # fmt: skip
 

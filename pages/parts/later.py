@@ -5,7 +5,8 @@ from collections import Counter
 
 import streamlit as st
 
-from core import workplace
+from core import background
+from core.background import Known
 from core.data import datasets
 from core.data.datasets import Dataset
 from core.errors import CoreError
@@ -15,7 +16,6 @@ from core.inference.later import LaterTest, TestFolder
 from core.inference.metrics import Results
 from core.runs import RunDirectory
 from core.words import say
-from core.workplace import Known
 from pages.parts import panels, scores, state, ways_in
 from pages.parts.uploader import uploader
 
@@ -141,7 +141,7 @@ def panel(run: RunDirectory) -> None:
     if isinstance(problem, CoreError):
         panels.error_box(problem)
     folders = later.tests(run)
-    if any(workplace.is_working(folder) for folder in folders):
+    if any(background.is_working(folder) for folder in folders):
         _working(run)
     for folder in folders:
         known = later.known_of(folder)
@@ -154,7 +154,7 @@ def panel(run: RunDirectory) -> None:
 @st.fragment(run_every=POLL_SECONDS)
 def _working(run: RunDirectory) -> None:
     """How far each is; the page is drawn again when one has ended."""
-    now = [folder.id for folder in later.tests(run) if workplace.is_working(folder)]
+    now = [folder.id for folder in later.tests(run) if background.is_working(folder)]
     if st.session_state.setdefault("later_working", now) != now:
         st.session_state["later_working"] = now
         st.rerun()
@@ -168,7 +168,7 @@ def _working(run: RunDirectory) -> None:
             name=str(folder.plan().get("name", "")), done=done, total=total)  # fmt: skip
         st.progress(min(1.0, done / total) if total else 0.0, text=text)
         st.button(
-            say("later.stop"), key=f"later_stop_{folder.id}", icon=":material/stop_circle:", on_click=workplace.stop,
+            say("later.stop"), key=f"later_stop_{folder.id}", icon=":material/stop_circle:", on_click=background.stop,
             args=(folder,),
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent.parent
 # A room may import itself, what is left of it here, and nothing else of core.
-COMMON = {"words", "errors", "config", "events", "workspace", "machine", "processes", "workplace"}
+COMMON = {"words", "errors", "config", "events", "workspace", "machine", "processes", "background"}
 MAY_IMPORT = {
     "data": COMMON,
     "models": COMMON | {"data"},

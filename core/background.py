@@ -39,7 +39,7 @@ class Known:
     log: str = ""
 
 
-class Workplace:
+class WorkFolder:
     """The files of one piece of work; whoever inherits says in which folder they lie."""
 
     @property
@@ -84,7 +84,7 @@ class Workplace:
         write_atomically(self.progress, json.dumps(told).encode())
 
 
-def start(place: Workplace, module: str, arguments: Sequence[str]) -> bool:
+def start(place: WorkFolder, module: str, arguments: Sequence[str]) -> bool:
     """Do the work in a process of its own. Returns False, and changes nothing, while one is at it."""
     place.path.mkdir(parents=True, exist_ok=True)
     with place.start_lock():
@@ -100,17 +100,17 @@ def start(place: Workplace, module: str, arguments: Sequence[str]) -> bool:
     return True
 
 
-def stop(place: Workplace) -> None:
+def stop(place: WorkFolder) -> None:
     """Ask the process to end at the next good moment; ``start`` goes on from there."""
     if place.path.exists():
         place.stop.touch()
 
 
-def is_working(place: Workplace) -> bool:
+def is_working(place: WorkFolder) -> bool:
     return place.path.exists() and seems_alive(place.heartbeat, place.lock())
 
 
-def watch(place: Workplace, *, fits: Callable[[Mapping[str, Any]], bool] = lambda told: True) -> Known:
+def watch(place: WorkFolder, *, fits: Callable[[Mapping[str, Any]], bool] = lambda told: True) -> Known:
     """How far it is. What was told and doesn't ``fits`` any more counts as not told; ``phase`` "done" is the end."""
     working = is_working(place)
     # Read after the process was looked for: what one that is gone wrote last counts.
@@ -122,7 +122,7 @@ def watch(place: Workplace, *, fits: Callable[[Mapping[str, Any]], bool] = lambd
     return Known(status, told, error, place.log_tail() if status == "lost" else "")
 
 
-def _ended(place: Workplace, told: Mapping[str, Any]) -> Status:
+def _ended(place: WorkFolder, told: Mapping[str, Any]) -> Status:
     if not told:
         return "lost" if place.log_tail() else "waiting"
     if told.get("phase") == "done":
@@ -130,7 +130,7 @@ def _ended(place: Workplace, told: Mapping[str, Any]) -> Status:
     return "stopped" if place.stop.exists() else "lost"
 
 
-def work(place: Workplace, do: Callable[[], None], on_disk_error: Callable[[str], CoreError]) -> None:
+def work(place: WorkFolder, do: Callable[[], None], on_disk_error: Callable[[str], CoreError]) -> None:
     """Do the work as the only process here; what the user can mend is written down, our own mistakes are raised.
 
     ``on_disk_error`` makes the error of what the system says of a disk that is full or gone.
@@ -154,14 +154,14 @@ def work(place: Workplace, do: Callable[[], None], on_disk_error: Callable[[str]
         lock.release()
 
 
-def _write_error(place: Workplace, error: CoreError) -> None:
+def _write_error(place: WorkFolder, error: CoreError) -> None:
     write_atomically(place.error, json.dumps(error.to_json()).encode())
 
 
 class Teller:
     """Writes the progress, but not more often than anybody could read it."""
 
-    def __init__(self, place: Workplace, **always: Any) -> None:
+    def __init__(self, place: WorkFolder, **always: Any) -> None:
         self._place, self._always = place, always
         self._phase, self._told_at = "", 0.0
 
