@@ -10,6 +10,10 @@ import pytest
 # Workers and servers that tests start inherit these; test processes side by side have a workspace each.
 os.environ["GRAFT_WORKSPACE"] = tempfile.mkdtemp(prefix="graft-tests-")
 os.environ.setdefault("GRAFT_STANDBY", "0")  # no process that a test didn't ask for
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    # More threads than cores wait for each other: half of the tests took twice as long.
+    share = (os.cpu_count() or 2) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
 os.environ["TORCH_HOME"] = tempfile.mkdtemp(prefix="graft-no-hub-")
 for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
     os.environ.pop(name, None)

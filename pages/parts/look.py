@@ -37,7 +37,7 @@ h1, h2, h3 {{ letter-spacing: -0.01em; text-wrap: balance; }}
 /* Streamlit's faded captions have 3.9:1 on a card, its chosen option 3.8:1 at night. */
 .stApp [data-testid="stCaptionContainer"] {{ color: {_both("muted")}; opacity: 1; }}
 .stApp :is([data-selected="true"], [role="tab"][aria-selected="true"], [data-testid="stSliderThumbValue"]),
-.stApp [data-selected="true"]:is(:hover, :focus) :is(p, span) {{
+.stApp button[data-selected="true"] :is(p, span) {{
   color: {_both("accent")};
 }}
 
