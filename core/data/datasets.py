@@ -20,6 +20,7 @@ from core.words import say
 from core.workspace import Workspace, below, make_directory, write_atomically
 
 NAMED_AFTER = 3  # folders that a data set is named after, where nothing better is known
+PATH_LETTERS = 300  # of a folder in a message
 
 Status = Literal["waiting", "scanning", "ready", "failed", "lost"]
 
@@ -239,4 +240,5 @@ def _name_after(entries: list[str]) -> str:
 
 
 def _shown(path: Path) -> str:
-    return clean_name(str(path).encode("utf-8", "replace").decode())
+    """What was typed, its end included: that is where a path goes wrong."""
+    return clean_name(str(path).encode("utf-8", "replace").decode(), PATH_LETTERS)

@@ -233,10 +233,10 @@ def _scan_report(path: Path, changed_ns: int, root: str) -> DatasetReport:
     return replace(DatasetReport.from_json(read), root=root)
 
 
-def clean_name(name: str) -> str:
+def clean_name(name: str, letters: int = NAME_LETTERS) -> str:
     """A name for people: one line without control or direction characters, not endless."""
     shown = "".join(letter if unicodedata.category(letter)[0] != "C" or letter in JOINERS else " " for letter in name)
-    return " ".join(shown.split())[:NAME_LETTERS].strip(f" {JOINERS}")
+    return " ".join(shown.split())[:letters].strip(f" {JOINERS}")
 
 
 def write_meta(dataset: Dataset) -> None:
