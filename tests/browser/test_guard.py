@@ -32,6 +32,7 @@ def test_every_element_that_we_use_works_under_the_policy(open_page: Any, server
     settled(page)
     page.get_by_text("the end").wait_for()
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    page.locator(".js-plotly-plot").nth(2).wait_for(state="attached")
     assert page.locator(".js-plotly-plot").count() == 3
     assert page.get_by_role("img", name="a picture").or_(page.locator("[data-testid=stImage] img")).count() >= 1
     assert page.locator("[data-testid=stImage] img").first.evaluate("image => image.naturalWidth") == 64

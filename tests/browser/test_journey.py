@@ -87,6 +87,7 @@ def wait_for_curves(page: Any) -> None:
     """Both charts are drawn, and the run comes to its end."""
     walking.wait_on_page(page, lambda: walking.points_drawn(page) > 0, "no curve was drawn")
     button(page, "next_results").wait_for(timeout=walking.SECONDS * 1000)
+    page.locator(".graft-plot-node").nth(1).wait_for()  # the page is drawn anew when the run has ended
     assert page.locator(".graft-plot-node").count() == 2
 
 

@@ -169,9 +169,11 @@ async function watch() {
   element("live").hidden = false;
   element("camera").hidden = true;
   while (video.srcObject) {
-    const frame = await createImageBitmap(video);
-    draw(document.querySelector("#live .answer"), await look(frame, false));
-    frame.close();
+    const frame = await createImageBitmap(video).catch(() => null); // none between two cameras, or just let go
+    if (frame) {
+      draw(document.querySelector("#live .answer"), await look(frame, false));
+      frame.close();
+    }
     await new Promise((resolve) => setTimeout(resolve, LIVE_PAUSE));
   }
 }
